@@ -1,0 +1,25 @@
+"""Prethrift: a search backend for second-hand clothes whose observability is a tested contract.
+
+The package is built in layers. Each imports only what stands before it in this list, and import-linter holds it so:
+
+- ``exceptions``: the errors that callers see, and what kind each is (expected, operational, configuration).
+- ``config``: the settings, read once from the environment, all faults reported together.
+- ``contracts``: the promises of ``contracts/`` as a model: what the process says of itself.
+- ``observability``: logs, metrics and traces; one ASGI layer around any application.
+- ``health``, ``stores``, ``embeddings``: three neighbours that do not know one another.
+- ``catalogue``: items and their pictures: taken in, shown, removed.
+- ``search``: text and picture search over the catalogue.
+- ``api``: HTTP: routes, and how an error becomes a problem document.
+- ``main``: the one place where everything is put together.
+- ``devstack``: the embedded database, S3 and sample catalogue of a developer's machine.
+- ``cli``: the command ``prethrift-backend``.
+
+Importing the package does nothing.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("prethrift-backend")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0.0.0"
