@@ -1,0 +1,78 @@
+"""The checks, one session each: the same commands for people and for CI. `nox -l` lists them.
+
+Every session runs in `.venv`, which `make setup` makes and each session calls first: the models' library alone weighs
+gigabytes, so that an environment a session would cost more than all the tests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+BIN = ROOT / ".venv" / "bin"
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "typecheck", "imports", "unit", "fuzz", "perf", "integration"]
+nox.options.stop_on_first_error = True
+
+
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of `.venv`, made first where it is missing."""
+    session.run("make", "--no-print-directory", "-s", "setup", external=True, silent=False)
+    session.run(str(BIN / program), *arguments, external=True)
+
+
+def run_pytest(session: nox.Session, *arguments: str) -> None:
+    """Run pytest with what was given behind `--`, or else with the session's own arguments."""
+    run(session, "pytest", *arguments, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes, by ruff: rules and format."""
+    run(session, "ruff", "check")
+    run(session, "ruff", "format", "--check")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Types of src and tests, by mypy in strict mode."""
+    run(session, "mypy")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The layers of the package, by import-linter."""
+    run(session, "lint-imports")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Tests of single parts: no socket, no model, no database."""
+    run_pytest(session, "tests/unit")
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Tests on real parts: PostgreSQL with pgvector (embedded and in a container), S3 over HTTP, the models."""
+    run_pytest(session, "tests/integration")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Schemathesis against the running backend: the health endpoints and the API by their OpenAPI document."""
+    run_pytest(session, "tests/fuzz")
+
+
+@nox.session
+def perf(session: nox.Session) -> None:
+    """The figures that have a limit: recall, batching, start, event loop; a table, and perf.json in build."""
+    run_pytest(session, "tests/perf", "-m", "not bench", "--benchmark-enable")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The figures over 100,000 items: takes long, and CI does not run it."""
+    run_pytest(session, "tests/perf", "-m", "bench", "--benchmark-enable", "--timeout=3600")
