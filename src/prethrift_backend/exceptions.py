@@ -91,6 +91,7 @@ class ConfigurationFault:
     """One thing wrong with the configuration.
 
     ``shown_value`` is the value as it may be printed: masked where the setting is a secret, None where it is unset.
+    ``rule`` says what the value is not, ``fix`` what to do: ``PORT='http' is not a port: give a whole number``.
     """
 
     name: str
@@ -99,9 +100,8 @@ class ConfigurationFault:
     fix: str
 
     def __str__(self) -> str:
-        given = "is not set" if self.shown_value is None else f"={self.shown_value!r}"
-        separator = " " if self.shown_value is None else ""
-        return f"{self.name}{separator}{given}: {self.rule}; {self.fix}"
+        value = "" if self.shown_value is None else f"={self.shown_value!r}"
+        return f"{self.name}{value} {self.rule}: {self.fix}"
 
 
 class ConfigurationError(PrethriftError):

@@ -1,0 +1,18 @@
+"""The settings: read once, every fault reported together, no secret ever shown.
+
+``Settings`` is the value that the rest of the package receives. ``load_settings`` makes one from the environment, a
+``.env`` file and the command line; ``load`` also says where each value came from.
+"""
+
+from prethrift_backend.config.loading import LoadedSettings, load, load_settings
+from prethrift_backend.config.report import describe_settings
+from prethrift_backend.config.settings import Settings, production_faults
+
+__all__ = [
+    "LoadedSettings",
+    "Settings",
+    "describe_settings",
+    "load",
+    "load_settings",
+    "production_faults",
+]

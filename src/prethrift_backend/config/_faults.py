@@ -1,0 +1,102 @@
+"""Turn what pydantic says of a value into our own sentences, with secrets masked."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from prethrift_backend.config._rules import BROKEN, Wording
+from prethrift_backend.exceptions import ConfigurationFault
+
+MASK = "********"
+
+_USER_PART = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY_PART = re.compile(r"\?.*", re.DOTALL)
+# What pydantic says of a default that depends on other fields while one of these is at fault: no fault of its own.
+_NO_DEFAULT_YET = "default_factory_not_called"
+_SHOWN_LENGTH_MAX = 80  # arbitrary: one line of a terminal
+
+
+def plain_type(field: FieldInfo) -> object:
+    """Give the field's type without its None."""
+    kind: object = field.annotation
+    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
+        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Tell whether the field's value must never be shown."""
+    return plain_type(field) is SecretStr
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """Give the words that the field may hold; none where it is no choice."""
+    kind = plain_type(field)
+    return typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+
+
+def shown(field: FieldInfo, value: object) -> str:
+    """Give a value as it may be printed: a secret masked, a URL without user and query, long text cut."""
+    if is_secret(field):
+        return MASK
+    text = _USER_PART.sub(f"{MASK}@", str(value))
+    if "://" in text:
+        text = _QUERY_PART.sub(f"?{MASK}", text)
+    return text if len(text) <= _SHOWN_LENGTH_MAX else text[: _SHOWN_LENGTH_MAX - 1] + "…"
+
+
+def faults_of(
+    error: ValidationError, fields: Mapping[str, FieldInfo], values: Mapping[str, object]
+) -> list[ConfigurationFault]:
+    """Give one fault for each field that pydantic refused, in the order of the fields."""
+    errors = error.errors(include_url=False, include_input=False)
+    details = {str(detail["loc"][0]): detail for detail in errors if detail["type"] != _NO_DEFAULT_YET}
+    return [_fault(name, detail, fields, values) for name, detail in details.items()]
+
+
+def closest(word: str, words: Sequence[str]) -> str | None:
+    """Give the word that was probably meant: it begins the same way, or differs by little."""
+    begins = [known for known in words if word and known.startswith(word)]
+    near = begins or difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def _fault(
+    name: str, detail: ErrorDetails, fields: Mapping[str, FieldInfo], values: Mapping[str, object]
+) -> ConfigurationFault:
+    field = fields.get(name)
+    if field is None:
+        meant = closest(name, list(fields))
+        fix = f"did you mean {meant}?" if meant else f"the settings are {', '.join(fields)}"
+        return ConfigurationFault(name, None, "is not a setting", fix)
+    value = values.get(name)
+    rule, fix = _texts(field, detail, value)
+    return ConfigurationFault(name.upper(), None if value is None else shown(field, value), rule, fix)
+
+
+def _texts(field: FieldInfo, detail: ErrorDetails, value: object) -> tuple[str, str]:
+    if detail["type"] == BROKEN:
+        return detail["ctx"]["rule"], detail["ctx"]["fix"]
+    for wording in field.metadata:
+        if isinstance(wording, Wording):
+            return wording.rule, wording.fix
+    if words := choices(field):
+        return "is not one of its choices", _choice_fix(str(value), words)
+    if plain_type(field) is bool:
+        return "is neither true nor false", "give true or false"
+    return "is not text", "give text"
+
+
+def _choice_fix(value: str, words: tuple[str, ...]) -> str:
+    listed = f"give {', '.join(words[:-1])} or {words[-1]}"
+    meant = closest(value.lower(), [word.lower() for word in words])
+    same_case = next((word for word in words if word.lower() == meant), None)
+    return f"did you mean {same_case}? {listed}" if same_case else listed

@@ -1,0 +1,178 @@
+"""The settings as a value: names, types, defaults, meanings, and the rules that each keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from prethrift_backend import __version__
+from prethrift_backend.config import _rules
+from prethrift_backend.config._faults import faults_of
+from prethrift_backend.config._rules import Wording
+from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
+
+REQUIRED_IN_PRODUCTION = ("database_url", "otlp_endpoint", "otlp_api_key", "sentry_dsn")
+
+_Choice = BeforeValidator(_rules.lowered)
+_Name = AfterValidator(_rules.name)
+_Host = AfterValidator(_rules.host)
+_Url = AfterValidator(_rules.web_url)
+_Bucket = AfterValidator(_rules.bucket)
+_Region = AfterValidator(_rules.region)
+_DatabaseUrl = AfterValidator(_rules.veiled(_rules.database_url))
+_SentryDsn = AfterValidator(_rules.veiled(_rules.sentry_dsn))
+_ApiKey = AfterValidator(_rules.veiled(_rules.api_key))
+_HealthToken = AfterValidator(_rules.veiled(_rules.health_token))
+
+_Count = Annotated[int, Field(ge=1), Wording("is not a count", "give a whole number, 1 or more")]
+_CountOrNone = Annotated[int, Field(ge=0), Wording("is not a count", "give a whole number, 0 or more")]
+# Port 0 asks the system for any free port: of use in tests and on a shared machine.
+_Port = Annotated[
+    int,
+    Field(ge=0, le=65535),
+    Wording("is not a port", "give a whole number from 1 to 65535, or 0 for any free port"),
+]
+_Seconds = Annotated[
+    float, Field(gt=0, allow_inf_nan=False), Wording("is not a time", "give a number of seconds above 0")
+]
+_Share = Annotated[
+    float, Field(ge=0, le=1, allow_inf_nan=False), Wording("is not a share", "give a number from 0 to 1")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ByEnvironment:
+    """A default that depends on ENVIRONMENT; pydantic calls it with the fields that are already good."""
+
+    development: object
+    staging: object
+    production: object
+
+    def __call__(self, validated: dict[str, Any]) -> object:
+        return asdict(self)[validated["environment"]]
+
+
+def _setting(default: object, meaning: str, *, group: str) -> Any:  # as pydantic's Field itself
+    extra: dict[str, Any] = {"group": group}
+    if isinstance(default, ByEnvironment):
+        return Field(default_factory=default, description=meaning, json_schema_extra=extra)
+    return Field(default=default, description=meaning, json_schema_extra=extra)
+
+
+_application = partial(_setting, group="application")
+_database = partial(_setting, group="database")
+_observability = partial(_setting, group="observability")
+_aws = partial(_setting, group="AWS")
+_models = partial(_setting, group="models")
+_health = partial(_setting, group="health")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, frozen; an attribute is the environment's name in lower case.
+
+    Built directly it reads nothing but its arguments, so a test is not touched by the machine it runs on; use
+    ``load_settings`` to read the environment. Raises ConfigurationError with every fault at once. That production
+    needs certain settings is a rule for starting, not for the value: see ``production_faults``.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False, protected_namespaces=()
+    )
+
+    service_name: Annotated[str, _Name] = _application("prethrift-backend", "the name in logs, traces and metrics")
+    service_version: Annotated[str, _Name] = _application(__version__, "the version in logs, traces and errors")
+    environment: Annotated[Literal["development", "staging", "production"], _Choice] = _application(
+        "development", "where it runs; production refuses to start half configured"
+    )
+    debug: bool = _application(False, "errors with their traceback in the answer; refused in production")
+    host: Annotated[str, _Host] = _application("127.0.0.1", "the address to listen on; 0.0.0.0 for all")
+    port: _Port = _application(8000, "the port to listen on; 0 for any free one")
+    workers: _Count = _application(1, "the number of server processes")
+
+    database_url: Annotated[SecretStr, _DatabaseUrl] | None = _database(
+        None, "the PostgreSQL with pgvector: postgresql://user:password@host:5432/database"
+    )
+    db_pool_size: _Count = _database(10, "the connections kept open in each process")
+    db_max_overflow: _CountOrNone = _database(5, "the connections beyond these under load")
+    db_pool_timeout_seconds: _Seconds = _database(5.0, "how long a request waits for a connection")
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_rules.raised)] = (
+        _observability("INFO", "the lowest level that is written")
+    )
+    log_format: Annotated[Literal["json", "console"], _Choice] = _observability(
+        ByEnvironment("console", "json", "json"), "json for machines, console for people"
+    )
+    log_file: Path | None = _observability(None, "a file that gets the same JSON lines")
+    otlp_endpoint: Annotated[str, _Url] | None = _observability(None, "the OTLP collector that traces are sent to")
+    otlp_api_key: Annotated[SecretStr, _ApiKey] | None = _observability(
+        None, "the collector's key, sent in the header of its vendor"
+    )
+    jaeger_endpoint: Annotated[str, _Url] | None = _observability(
+        None, "a Jaeger collector: Thrift at port 14268 or path /api/traces, else OTLP"
+    )
+    sentry_dsn: Annotated[SecretStr, _SentryDsn] | None = _observability(
+        None, "the Sentry project that errors are sent to"
+    )
+    trace_sample_rate: _Share = _observability(
+        ByEnvironment(1.0, 0.1, 0.1), "the share of requests that is traced, 0 to 1"
+    )
+    trace_trust: Annotated[Literal["link", "parent", "ignore"], _Choice] = _observability(
+        ByEnvironment("parent", "link", "link"), "what a caller's traceparent becomes: our parent, a link, nothing"
+    )
+
+    aws_region: Annotated[str, _Region] = _aws("eu-central-1", "the region of the bucket")
+    images_bucket: Annotated[str, _Bucket] = _aws("prethrift-images", "the bucket of the pictures")
+    aws_endpoint_url_s3: Annotated[str, _Url] | None = _aws(None, "another S3 than Amazon's")
+
+    clip_model: Annotated[str, _Name] = _models("clip-ViT-B-32", "hub name or folder of the model of pictures")
+    text_model: Annotated[str, _Name] = _models("all-MiniLM-L6-v2", "hub name or folder of the model of texts")
+    embedding_batch_size: _Count = _models(32, "the most inputs that the model gets at once")
+    embedding_queue_size: _Count = _models(256, "the most inputs that may wait; beyond it the answer is 503")
+
+    health_details: Annotated[Literal["always", "authorized", "never"], _Choice] = _health(
+        ByEnvironment("always", "authorized", "authorized"), "who sees the details of health checks"
+    )
+    health_token: Annotated[SecretStr, _HealthToken] | None = _health(
+        None, "the bearer token that authorizes; 16 characters or more"
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            faults = faults_of(error, type(self).model_fields, values)
+        else:
+            return
+        # Raised out here and not "from" anything: pydantic's error holds the values, secrets among them.
+        raise ConfigurationError(faults)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keep only the arguments: ``loading`` reads the rest, and can say of each value where it was."""
+        return (init_settings,)
+
+
+def production_faults(settings: Settings) -> list[ConfigurationFault]:
+    """Give what keeps these settings from starting in production; nothing in any other environment."""
+    if settings.environment != "production":
+        return []
+    faults = [
+        ConfigurationFault(name.upper(), None, "is not set", f"production does not start without {name.upper()}")
+        for name in REQUIRED_IN_PRODUCTION
+        if getattr(settings, name) is None
+    ]
+    if settings.debug:
+        faults.append(ConfigurationFault("DEBUG", "true", "shows tracebacks to callers", "leave it out in production"))
+    return faults
