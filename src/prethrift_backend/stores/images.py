@@ -1,0 +1,195 @@
+"""Pictures in S3, or in anything that speaks its protocol, through one long-lived client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import aioboto3
+import aiohttp
+from aiobotocore.config import AioConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from prethrift_backend.config import Settings
+from prethrift_backend.exceptions import ImageStoreUnavailableError
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.literals import BucketLocationConstraintType
+
+# Arbitrary, chosen so that two attempts end before a reader gives up: a picture is a few hundred kilobytes.
+CONNECT_TIMEOUT_SECONDS = 2
+READ_TIMEOUT_SECONDS = 5
+MAX_ATTEMPTS = 2
+# As many as the database pool may lend at most by default; more requests than that do not run at once.
+MAX_CONNECTIONS = 20
+
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_BUCKET_EXISTS = frozenset({"BucketAlreadyExists", "BucketAlreadyOwnedByYou"})
+
+
+class ImageNotFoundError(KeyError):
+    """The store has no picture under this key."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A picture as it lies in the store; ``etag`` is without quotes."""
+
+    data: bytes
+    media_type: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One entry of a listing; ``last_modified`` has a time zone."""
+
+    key: str
+    last_modified: datetime
+    size_bytes: int
+
+
+class ImageStore:
+    """One bucket. Every method but ``open`` needs it opened; all raise ImageStoreUnavailableError on faults."""
+
+    def __init__(self, bucket: str, *, region: str, endpoint_url: str | None = None) -> None:
+        self._bucket = bucket
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._client: S3Client | None = None
+        self._resources = AsyncExitStack()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ImageStore:
+        """Build from ``settings``; credentials come from where every AWS client finds them."""
+        return cls(settings.images_bucket, region=settings.aws_region, endpoint_url=settings.aws_endpoint_url_s3)
+
+    async def open(self) -> None:
+        """Make the client; sends nothing to the store yet. A second call does nothing."""
+        if self._client is None:
+            with _store_faults():
+                self._client = await self._resources.enter_async_context(
+                    aioboto3.Session().client(
+                        "s3",
+                        region_name=self._region,
+                        endpoint_url=self._endpoint_url,
+                        config=_client_config(custom_endpoint=self._endpoint_url is not None),
+                    )
+                )
+
+    async def aclose(self) -> None:
+        """Close the client and its connections; a second call does nothing."""
+        self._client = None
+        await self._resources.aclose()
+
+    async def put(self, key: str, data: bytes, *, media_type: str) -> None:
+        """Store ``data`` under ``key``, over whatever lies there."""
+        with _store_faults():
+            await self._opened.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=media_type)
+
+    async def get(self, key: str) -> StoredImage:
+        """Return the picture under ``key``; raise ImageNotFoundError if there is none."""
+        with _store_faults(key=key):
+            answer = await self._opened.get_object(Bucket=self._bucket, Key=key)
+            async with answer["Body"] as body:
+                data = await body.read()
+        return StoredImage(data, answer["ContentType"], answer["ETag"].strip('"'))
+
+    async def delete(self, key: str) -> None:
+        """Remove the picture under ``key``; not finding one is no fault, as in S3 itself."""
+        with _store_faults():
+            await self._opened.delete_object(Bucket=self._bucket, Key=key)
+
+    async def list_keys(self, prefix: str = "") -> AsyncIterator[StoredKey]:
+        """Yield every entry whose key starts with ``prefix``, in the order of the keys."""
+        with _store_faults():
+            paginator = self._opened.get_paginator("list_objects_v2")
+            async for page in paginator.paginate(Bucket=self._bucket, Prefix=prefix):
+                for entry in page.get("Contents", ()):
+                    yield StoredKey(entry["Key"], entry["LastModified"], entry["Size"])
+
+    async def ensure_bucket(self) -> None:
+        """Create the bucket unless it exists. For development: in production it is made with its policies."""
+        try:
+            await self._head_bucket()
+        except ImageNotFoundError:
+            await self._create_bucket()
+
+    async def ping(self) -> None:
+        """Ask whether the bucket is there and may be used."""
+        try:
+            await self._head_bucket()
+        except ImageNotFoundError as error:
+            raise ImageStoreUnavailableError(
+                f"the picture store has no bucket {self._bucket!r}: create it, or set IMAGES_BUCKET"
+            ) from error
+
+    async def _head_bucket(self) -> None:
+        with _store_faults(key=self._bucket):
+            await self._opened.head_bucket(Bucket=self._bucket)
+
+    async def _create_bucket(self) -> None:
+        try:
+            with _store_faults():
+                if self._region == "us-east-1":  # the one region that S3 does not allow to be named
+                    await self._opened.create_bucket(Bucket=self._bucket)
+                else:
+                    region: BucketLocationConstraintType = self._region  # type: ignore[assignment]  # a closed list
+                    await self._opened.create_bucket(
+                        Bucket=self._bucket, CreateBucketConfiguration={"LocationConstraint": region}
+                    )
+        except ImageStoreUnavailableError as error:
+            if _error_code(error.__cause__) not in _BUCKET_EXISTS:  # another starter was faster
+                raise
+
+    @property
+    def _opened(self) -> S3Client:
+        if self._client is None:
+            raise RuntimeError("the image store is not open: await open() first")
+        return self._client
+
+
+def _client_config(*, custom_endpoint: bool) -> AioConfig:
+    options: dict[str, Any] = {}
+    if custom_endpoint:
+        # Local servers have no wildcard DNS for bucket names, and not all know AWS's newer checksums.
+        options = {
+            "s3": {"addressing_style": "path"},
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        }
+    return AioConfig(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        max_pool_connections=MAX_CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
+        **options,
+    )
+
+
+@contextmanager
+def _store_faults(*, key: str | None = None) -> Iterator[None]:
+    """Translate the client's faults; with ``key``, an answer that it is missing becomes ImageNotFoundError."""
+    try:
+        yield
+    except ClientError as error:
+        code = _error_code(error)
+        if key is not None and code in _MISSING:
+            raise ImageNotFoundError(key) from error
+        raise ImageStoreUnavailableError(
+            f"the picture store refused with {code!r}: check IMAGES_BUCKET, the credentials and their rights"
+        ) from error
+    except (BotoCoreError, aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+        raise ImageStoreUnavailableError(
+            "the picture store does not answer: check AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials"
+        ) from error
+
+
+def _error_code(error: BaseException | None) -> str:
+    if not isinstance(error, ClientError):
+        return ""
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,223 @@
+"""PostgreSQL: one engine for requests, one connection of its own for the health check.
+
+PgBouncer: prepared statements are used, so put it in session mode, or in transaction mode from its version 1.21 on
+with ``max_prepared_statements`` above 0. In transaction mode the two ``hnsw`` settings below must be set on the server
+(``ALTER DATABASE … SET``), because a session's settings do not follow the client there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from sqlalchemy import QueuePool, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from prethrift_backend.config import Settings
+from prethrift_backend.exceptions import DatabaseUnavailableError
+from prethrift_backend.stores._dsn import clean_dsn, names_application
+from prethrift_backend.stores._faults import database_faults
+
+# Arbitrary, but well under the 5 s that a caller waits for the pool: a host that drops packets must not cost more.
+CONNECT_TIMEOUT_SECONDS = 3.0
+# Arbitrary: the slowest statement of ours takes tens of milliseconds over 100,000 items.
+COMMAND_TIMEOUT_SECONDS = 10.0
+# Arbitrary: long enough that nobody notices, short enough that a rebalanced cluster gets its share of connections.
+RECYCLE_SECONDS = 1800
+PING_TIMEOUT_SECONDS = 1.0
+CLOSE_TIMEOUT_SECONDS = 2.0
+
+# pgvector's scan returns at most ef_search rows, and each search source wants 200 candidates; its default is 40.
+# relaxed_order lets the scan go on when a filter threw rows away; the search ranks by distance again itself.
+# One statement when a connection is made, and none for each query. A server without pgvector takes both as unknown
+# settings without complaint, so the same connection can be used to migrate it.
+_SESSION_SETUP = (
+    "SELECT set_config('hnsw.ef_search', '200', false), set_config('hnsw.iterative_scan', 'relaxed_order', false)"
+)
+
+Connector = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """The request pool at one moment, in connections; ``overflow`` counts those above ``size``."""
+
+    size: int
+    in_use: int
+    idle: int
+    overflow: int
+
+
+class Postgres:
+    """The database as the rest of the backend sees it; opens nothing before it is used."""
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        pool_size: int = 10,
+        max_overflow: int = 5,
+        pool_timeout_seconds: float = 5.0,
+        application_name: str = "prethrift-backend",
+    ) -> None:
+        connector = make_connector(database_url, application_name=application_name)
+        self.engine: AsyncEngine = create_engine(
+            connector,
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+            pool_timeout=pool_timeout_seconds,
+            pool_use_lifo=True,  # the connection used last has its statements and caches warm
+        )
+        # Same pool, but no BEGIN and ROLLBACK around a single SELECT: two round trips fewer for each search.
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._health_connection = _HealthConnection(database_url, application_name=f"{application_name} health")
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Postgres:
+        """Build from ``settings``; raise DatabaseUnavailableError when DATABASE_URL is not set."""
+        if settings.database_url is None:
+            raise DatabaseUnavailableError("DATABASE_URL is not set: give a URL such as postgresql://user@host/name")
+        return cls(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.db_pool_size,
+            max_overflow=settings.db_max_overflow,
+            pool_timeout_seconds=settings.db_pool_timeout_seconds,
+            application_name=settings.service_name,
+        )
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection for single statements, each its own transaction.
+
+        Raise DatabaseUnavailableError when none is free in time, or the database is away.
+        """
+        with database_faults():
+            async with self._reading.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection within one transaction: committed at the end, rolled back on any error.
+
+        Raise DatabaseUnavailableError when none is free in time, or the database is away.
+        """
+        with database_faults():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    def pool_figures(self) -> PoolFigures:
+        """Return how full the request pool is; costs nothing and touches no socket."""
+        pool = self.engine.pool
+        if not isinstance(pool, QueuePool):
+            raise TypeError(f"the engine's pool is {type(pool).__name__}, which has no figures: use a QueuePool")
+        # SQLAlchemy counts from minus the pool's size up to zero while the pool fills.
+        return PoolFigures(pool.size(), pool.checkedout(), pool.checkedin(), max(0, pool.overflow()))
+
+    async def ping(self) -> None:
+        """Ask the database for one row, within a second, on a connection that requests never use.
+
+        A full request pool must not look like a dead database, and a probe must not wait in the requests' queue.
+        Raise DatabaseUnavailableError when there is no answer in time.
+        """
+        with database_faults():
+            await self._health_connection.ping()
+
+    async def aclose(self) -> None:
+        """Close every connection; a server that no longer answers is left after two seconds."""
+        self._health_connection.drop()
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                await self.engine.dispose()
+
+
+class _HealthConnection:
+    """One connection that is thrown away at the first doubt.
+
+    It is the driver's own, not an engine's: dropping it must be possible at once and without awaiting, when the probe
+    is cancelled or the server hangs. SQLAlchemy would wait for a polite goodbye.
+    """
+
+    def __init__(self, database_url: str, *, application_name: str) -> None:
+        self._connect = make_connector(
+            database_url,
+            application_name=application_name,
+            connect_timeout_seconds=PING_TIMEOUT_SECONDS,
+            command_timeout_seconds=PING_TIMEOUT_SECONDS,
+        )
+        self._connection: Any = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ping(self) -> None:
+        async with asyncio.timeout(PING_TIMEOUT_SECONDS), self._one_at_a_time:
+            try:
+                await self._select_one()
+            except BaseException:
+                self.drop()
+                raise
+
+    async def _select_one(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._connect()
+        await self._connection.fetchval("SELECT 1")
+
+    def drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+
+def make_connector(
+    database_url: str,
+    *,
+    application_name: str,
+    connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
+    command_timeout_seconds: float | None = COMMAND_TIMEOUT_SECONDS,
+) -> Connector:
+    """Return a coroutine function that opens one asyncpg connection to ``database_url``, ready for searches."""
+    dsn = clean_dsn(database_url)
+    server_settings = {} if names_application(database_url) else {"application_name": application_name}
+
+    async def connect(*_: object, **__: object) -> Any:
+        # timeout= covers each host of the URL by itself, hence the one around all of it.
+        async with asyncio.timeout(connect_timeout_seconds):
+            connection = await asyncpg.connect(
+                dsn=dsn,
+                timeout=connect_timeout_seconds,
+                command_timeout=command_timeout_seconds,
+                server_settings=server_settings,
+            )
+            try:
+                await connection.fetchrow(_SESSION_SETUP)
+            except BaseException:
+                connection.terminate()
+                raise
+            return connection
+
+    return connect
+
+
+def create_engine(connector: Connector, **pool_options: Any) -> AsyncEngine:
+    """Return an engine over ``connector``.
+
+    The URL goes to asyncpg as the user wrote it, not through SQLAlchemy, whose URLs do not know sslmode or a socket's
+    folder. ``pool_pre_ping`` is off: it costs a round trip for each request. What it is for, a server that went away
+    and came back, the driver knows without asking, since the closed socket has told it.
+    """
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connector,
+        pool_recycle=RECYCLE_SECONDS,
+        **pool_options,
+    )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed_connection)
+    return engine
+
+
+def _refuse_closed_connection(dbapi_connection: Any, _record: object, _proxy: object) -> None:
+    if dbapi_connection.driver_connection.is_closed():
+        raise DisconnectionError("the server closed this connection; the pool opens another")
