@@ -1,0 +1,105 @@
+"""The words of a directive, each with its column, and the checks that every directive shares."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final, NamedTuple
+
+FAMILY_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+VERSION: Final = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
+NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
+_SECONDS: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)s")
+_ESCAPE: Final = re.compile(r"\\(.)")
+_RESERVED_LABELS: Final = ("le", "quantile")
+
+
+class Token(NamedTuple):
+    """A word and where it begins; lines and columns count from 1."""
+
+    text: str
+    column: int
+    line: int = 0
+
+
+class FaultError(Exception):
+    """One thing wrong with the file; collected by the reader, never seen outside."""
+
+    def __init__(self, column: int, what: str, rule: str, fix: str, *, line: int | None = None) -> None:
+        self.line = line
+        super().__init__(f"{column}: {what}: {rule}; {fix}")
+
+
+def split(line: str, line_number: int) -> list[Token]:
+    return [Token(found[0], found.start() + 1, line_number) for found in re.finditer(r"[^ \t]+", line)]
+
+
+def operand(tokens: list[Token], index: int, form: str) -> Token:
+    if index < len(tokens):
+        return tokens[index]
+    what = f"{tokens[0].text} ends too early"
+    raise FaultError(tokens[-1].column + len(tokens[-1].text), what, "a directive is complete", f"write '# {form}'")
+
+
+def check_end(tokens: list[Token], index: int) -> None:
+    if index < len(tokens):
+        extra = tokens[index]
+        raise FaultError(extra.column, f"{extra.text!r} is too much", "the directive ended before it", "take it away")
+
+
+def check_once(present: object, token: Token) -> None:
+    if present is not None:
+        what = f"{token.text!r} is given a second time"
+        raise FaultError(token.column, what, "it is said once", "take one of the two away")
+
+
+def check_match(pattern: re.Pattern[str], token: Token, rule: str, example: str) -> None:
+    if pattern.fullmatch(token.text) is None:
+        raise FaultError(token.column, f"{token.text!r} is not valid here", rule, f"write something like {example!r}")
+
+
+def check_label_name(token: Token) -> None:
+    check_match(LABEL_NAME, token, "a label name has letters, digits and '_'", "method")
+    if token.text in _RESERVED_LABELS or token.text.startswith("__"):
+        rule = "le, quantile and names that begin with '__' belong to Prometheus"
+        raise FaultError(token.column, f"label {token.text!r} is reserved", rule, "choose another name")
+
+
+def options(tokens: list[Token], allowed: tuple[str, ...]) -> dict[str, Token]:
+    """Read ``key=value`` words; the values keep the column at which they stand."""
+    given: dict[str, Token] = {}
+    for token in tokens:
+        key, equals, value = token.text.partition("=")
+        if key not in allowed or not equals or not value:
+            rule = f"the options are {', '.join(f'{name}=…' for name in allowed)}"
+            raise FaultError(token.column, f"{token.text!r} is no option here", rule, "correct it or take it away")
+        check_once(given.get(key), token._replace(text=key))
+        given[key] = token._replace(text=value, column=token.column + len(key) + 1)
+    return given
+
+
+def count(token: Token | None) -> int | None:
+    if token is None:
+        return None
+    check_match(_COUNT, token, "it is a whole number from 1 to 999999999", "100")
+    return int(token.text)
+
+
+def number(token: Token) -> float:
+    check_match(NUMBER, token, "it is a decimal number", "0.25")
+    number = float(token.text)
+    if not math.isfinite(number):
+        raise FaultError(token.column, f"{token.text!r} is not finite", "it is a decimal number", "write a smaller one")
+    return number
+
+
+def seconds(token: Token) -> float:
+    check_match(_SECONDS, token, "a duration is in seconds", "15s")
+    return float(token.text.removesuffix("s"))
+
+
+def unescape(text: str) -> str:
+    """Undo the escapes of the exposition: backslash, newline and quote."""
+    return _ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1] if found[1] in '\\"' else found[0], text)
