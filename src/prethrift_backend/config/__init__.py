@@ -5,14 +5,18 @@
 """
 
 from prethrift_backend.config.loading import LoadedSettings, load, load_settings
-from prethrift_backend.config.report import describe_settings
+from prethrift_backend.config.report import describe_settings, render_settings_table
+from prethrift_backend.config.schema import SettingPromise, describe_fields
 from prethrift_backend.config.settings import Settings, production_faults
 
 __all__ = [
     "LoadedSettings",
+    "SettingPromise",
     "Settings",
+    "describe_fields",
     "describe_settings",
     "load",
     "load_settings",
     "production_faults",
+    "render_settings_table",
 ]

@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import re
-import types
-import typing
 from collections.abc import Mapping, Sequence
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from prethrift_backend.config._fields import choices, plain_type, shown
 from prethrift_backend.config._rules import BROKEN, Wording
 from prethrift_backend.exceptions import ConfigurationFault
 
-MASK = "********"
-
-_USER_PART = re.compile(r"(?<=://)[^/\s]*@")
-_QUERY_PART = re.compile(r"\?.*", re.DOTALL)
 # What pydantic says of a default that depends on other fields while one of these is at fault: no fault of its own.
 _NO_DEFAULT_YET = "default_factory_not_called"
 _SHOWN_LENGTH_MAX = 80  # arbitrary: one line of a terminal
-
-
-def plain_type(field: FieldInfo) -> object:
-    """Give the field's type without its None."""
-    kind: object = field.annotation
-    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-        kind = next(part for part in typing.get_args(kind) if part is not type(None))
-    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
-
-
-def is_secret(field: FieldInfo) -> bool:
-    """Tell whether the field's value must never be shown."""
-    return plain_type(field) is SecretStr
-
-
-def choices(field: FieldInfo) -> tuple[str, ...]:
-    """Give the words that the field may hold; none where it is no choice."""
-    kind = plain_type(field)
-    return typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
-
-
-def shown(field: FieldInfo, value: object) -> str:
-    """Give a value as it may be printed: a secret masked, a URL without user and query, long text cut."""
-    if is_secret(field):
-        return MASK
-    text = _USER_PART.sub(f"{MASK}@", str(value))
-    if "://" in text:
-        text = _QUERY_PART.sub(f"?{MASK}", text)
-    return text if len(text) <= _SHOWN_LENGTH_MAX else text[: _SHOWN_LENGTH_MAX - 1] + "…"
 
 
 def faults_of(
@@ -79,7 +44,7 @@ def _fault(
         return ConfigurationFault(name, None, "is not a setting", fix)
     value = values.get(name)
     rule, fix = _texts(field, detail, value)
-    return ConfigurationFault(name.upper(), None if value is None else shown(field, value), rule, fix)
+    return ConfigurationFault(name.upper(), None if value is None else _cut(shown(field, value)), rule, fix)
 
 
 def _texts(field: FieldInfo, detail: ErrorDetails, value: object) -> tuple[str, str]:
@@ -100,3 +65,7 @@ def _choice_fix(value: str, words: tuple[str, ...]) -> str:
     meant = closest(value.lower(), [word.lower() for word in words])
     same_case = next((word for word in words if word.lower() == meant), None)
     return f"did you mean {same_case}? {listed}" if same_case else listed
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_LENGTH_MAX else text[: _SHOWN_LENGTH_MAX - 1] + "…"

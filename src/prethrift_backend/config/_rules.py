@@ -6,6 +6,7 @@ give instead. They never contain the value, which may be a secret.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _BUCKET_RESERVED = re.compile(r"xn--.*|sthree-.*|amzn-s3-demo-.*|.*-s3alias|.*--
 _DOTTED_QUAD = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d[a-z]")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _HEADER_WORD = re.compile(r"[!-~]+")  # visible ASCII: what travels in an HTTP header unharmed
 _TOKEN_LENGTH_MIN = 16  # arbitrary; 16 random characters are out of reach of guessing over HTTP
 
@@ -67,10 +69,8 @@ def name(value: str) -> str:
 
 def host(value: str) -> str:
     """Accept an address or host name to listen on, without scheme and port."""
-    if not value or re.search(r"[\s/@]|:\d+$", value.replace("::", "")):
-        raise broken(
-            "is not a host", "give an address or a name alone, as in 127.0.0.1 or 0.0.0.0, and the port in PORT"
-        )
+    if not _HOST_NAME.fullmatch(value) and not _is_address(value):
+        raise broken("is not a host", "give an address or a name alone, as in 127.0.0.1; the port has its own setting")
     return value
 
 
@@ -90,7 +90,8 @@ def database_url(value: str) -> str:
     if not separator or scheme not in {"postgresql", "postgres"}:
         raise broken("is not a PostgreSQL URL", _scheme_fix(scheme if separator else ""))
     parts = _split(value)
-    if parts is None or parts.fragment:
+    # An @ behind the host means that a / or ? of the password has ended the host too early.
+    if parts is None or parts.fragment or "@" in parts.path + parts.query:
         raise broken("cannot be taken apart", "write @ : / ? # [ ] in user and password as %40 %3A %2F %3F %23 %5B %5D")
     if not (parts.path.strip("/") or parse_qs(parts.query).get("dbname")):
         raise broken("names no database", "end it with one, as in postgresql://user:password@host:5432/prethrift")
@@ -143,6 +144,14 @@ def health_token(value: str) -> str:
     if len(value) < _TOKEN_LENGTH_MIN:
         raise broken("is too short to keep a secret", f"give {_TOKEN_LENGTH_MIN} characters or more")
     return api_key(value)
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(value: str) -> SplitResult | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from prethrift_backend.config._faults import MASK, shown
+from prethrift_backend.config._fields import MASK, shown
 from prethrift_backend.config.loading import LoadedSettings
+from prethrift_backend.config.schema import PACKAGE_VERSION, UNSET, SettingPromise, describe_fields
 from prethrift_backend.config.settings import Settings
 
 
@@ -29,7 +31,7 @@ def _in_force(name: str, field: FieldInfo, settings: Settings) -> str:
         return "(not set)"
     if isinstance(value, SecretStr) and name == "database_url":
         return _without_password(value.get_secret_value())
-    return _written(value) if isinstance(value, bool) else shown(field, value)
+    return shown(field, value)
 
 
 def _without_password(url: str) -> str:
@@ -41,6 +43,31 @@ def _without_password(url: str) -> str:
     return f"{parts.scheme}://{who}{hosts}{parts.path}{options}"
 
 
-def _written(value: object) -> str:
-    """Write a value as it would stand in the environment."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def render_settings_table() -> str:
+    """Give the Markdown tables of the README, one a group; the text ends with a line break."""
+    groups = groupby(describe_fields(), key=lambda promise: promise.group)
+    return "\n".join(_table(group, list(promises)) for group, promises in groups)
+
+
+def _table(group: str, promises: list[SettingPromise]) -> str:
+    head = [f"**{group}**", "", "| name | default | meaning |", "| --- | --- | --- |"]
+    rows = [f"| `{promise.name}` | {_default_cell(promise)} | {_meaning_cell(promise)} |" for promise in promises]
+    return "\n".join([*head, *rows, ""])
+
+
+def _default_cell(promise: SettingPromise) -> str:
+    if promise.defaults == (UNSET,):
+        return ""
+    if promise.defaults == (PACKAGE_VERSION,):
+        return "the package's version"
+    if len(promise.defaults) == 1:
+        return f"`{promise.defaults[0]}`"
+    texts = dict(text.split(":", 1) for text in promise.defaults)
+    if texts["staging"] == texts["production"]:
+        return f"`{texts['development']}` in development, `{texts['production']}` elsewhere"
+    return ", ".join(f"`{text}` in {environment}" for environment, text in texts.items())
+
+
+def _meaning_cell(promise: SettingPromise) -> str:
+    notes = ["secret"] * promise.secret + ["required in production"] * promise.required_in_production
+    return promise.meaning + (f" ({', '.join(notes)})" if notes else "")

@@ -47,19 +47,29 @@ _Share = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ByEnvironment:
-    """A default that depends on ENVIRONMENT; pydantic calls it with the fields that are already good."""
+    """A default that depends on ENVIRONMENT; pydantic calls it with the fields before it, if all are good."""
 
     development: object
     staging: object
     production: object
 
+    def items(self) -> list[tuple[str, object]]:
+        """Give each environment with its default."""
+        return list(asdict(self).items())
+
     def __call__(self, validated: dict[str, Any]) -> object:
+        """Give the default for the environment that is set."""
         return asdict(self)[validated["environment"]]
+
+
+def package_version() -> str:
+    """Give the version of this package, the default of SERVICE_VERSION."""
+    return __version__
 
 
 def _setting(default: object, meaning: str, *, group: str) -> Any:  # as pydantic's Field itself
     extra: dict[str, Any] = {"group": group}
-    if isinstance(default, ByEnvironment):
+    if callable(default):
         return Field(default_factory=default, description=meaning, json_schema_extra=extra)
     return Field(default=default, description=meaning, json_schema_extra=extra)
 
@@ -85,7 +95,7 @@ class Settings(BaseSettings):
     )
 
     service_name: Annotated[str, _Name] = _application("prethrift-backend", "the name in logs, traces and metrics")
-    service_version: Annotated[str, _Name] = _application(__version__, "the version in logs, traces and errors")
+    service_version: Annotated[str, _Name] = _application(package_version, "the version in logs, traces and errors")
     environment: Annotated[Literal["development", "staging", "production"], _Choice] = _application(
         "development", "where it runs; production refuses to start half configured"
     )
@@ -151,14 +161,20 @@ class Settings(BaseSettings):
         # Raised out here and not "from" anything: pydantic's error holds the values, secrets among them.
         raise ConfigurationError(faults)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        # Pydantic refuses as well, but quotes the value, which may be a secret.
+        if name in type(self).model_fields:
+            raise AttributeError(f"{name} cannot be changed: settings are frozen; build others")
+        super().__setattr__(name, value)
+
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is pydantic's, here and below
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Keep only the arguments: ``loading`` reads the rest, and can say of each value where it was."""
         return (init_settings,)
@@ -169,7 +185,7 @@ def production_faults(settings: Settings) -> list[ConfigurationFault]:
     if settings.environment != "production":
         return []
     faults = [
-        ConfigurationFault(name.upper(), None, "is not set", f"production does not start without {name.upper()}")
+        ConfigurationFault(name.upper(), None, "is not set", "production does not start without it")
         for name in REQUIRED_IN_PRODUCTION
         if getattr(settings, name) is None
     ]
