@@ -10,7 +10,7 @@ from prethrift_backend.contracts._tokens import NUMBER, FaultError, Token, count
 from prethrift_backend.contracts.model import FamilyKind, MetricFamily, MetricLabel, MetricSample
 
 # They are what histograms and the OpenMetrics form of counters make of a family's name.
-_RESERVED_SUFFIXES: Final = ("_bucket", "_sum", "count", "_created")
+_RESERVED_SUFFIXES: Final = ("_bucket", "_sum", "_count", "_created")
 
 
 @dataclass(slots=True)

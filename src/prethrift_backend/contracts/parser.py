@@ -182,7 +182,7 @@ class _Reader:
 
     def _owner(self, sample_name: str) -> Draft:
         """Find the family of a sample: its own name, or a histogram's without the suffix."""
-        for suffix in ("_bucket", "_sum", "count"):
+        for suffix in ("_bucket", "_sum", "_count"):
             owner = self._drafts.get(sample_name.removesuffix(suffix))
             if sample_name.endswith(suffix) and owner is not None and owner.kind == "histogram":
                 return owner
