@@ -2,13 +2,13 @@
 
 import pickle
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prethrift_backend.config import LoadedSettings, describe_settings, load
+from prethrift_backend.config import LoadedSettings, Settings, describe_settings, load
 from prethrift_backend.exceptions import ConfigurationError
 
 # Letters that no text of ours begins with, so that a hit is a leak and not a coincidence.
@@ -97,10 +97,19 @@ def test_a_good_secret_beside_a_fault_is_not_seen(secret: str) -> None:
     assert secret not in seen
 
 
-def test_nothing_stands_behind_the_error() -> None:
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda url: load(environ={"DATABASE_URL": url}, dotenv=None),
+        lambda url: Settings(database_url=url),
+        lambda url: Settings.model_validate({"database_url": url}),
+    ],
+    ids=["load", "Settings", "model_validate"],
+)
+def test_nothing_stands_behind_the_error(build: Callable[[str], object]) -> None:
     """Pydantic's error, which holds the values, is neither cause nor context of ours."""
     with pytest.raises(ConfigurationError) as caught:
-        load(environ={"DATABASE_URL": "mysql://u:hidden@h/d"}, dotenv=None)
+        build("mysql://u:hidden@h/d")
 
     assert list(_chain(caught.value)) == [caught.value]
 
