@@ -1,0 +1,39 @@
+"""Names that several modules of this package share; each exists once.
+
+Names of metric families and their labels are promises of ``contracts/metrics.txt``; names of events and their fields
+are promises of ``contracts/logs.txt``. A change here is a change there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+HTTP_REQUESTS_TOTAL: Final = "http_requests_total"
+HTTP_REQUEST_DURATION_SECONDS: Final = "http_request_duration_seconds"
+SEARCH_OPERATIONS_TOTAL: Final = "search_operations_total"
+EMBEDDING_OPERATIONS_TOTAL: Final = "embedding_operations_total"
+LOG_EVENTS_DROPPED_TOTAL: Final = "log_events_dropped_total"
+TELEMETRY_ERRORS_TOTAL: Final = "telemetry_errors_total"
+
+REQUEST_COMPLETED: Final = "request_completed"
+REQUEST_FAILED: Final = "request_failed"
+BACKGROUND_TASK_FAILED: Final = "background_task_failed"
+WEBSOCKET_CLOSED: Final = "websocket_closed"
+WEBSOCKET_FAILED: Final = "websocket_failed"
+TELEMETRY_FAILED: Final = "telemetry_failed"
+SEARCH_COMPLETED: Final = "search_completed"
+EMBEDDING_COMPLETED: Final = "embedding_completed"
+
+# The endpoint label of a request that no route took: one value, whatever the path was.
+UNMATCHED: Final = "__unmatched__"
+# The method label of everything outside METHODS: a client may send any word as its method.
+OTHER_METHOD: Final = "_OTHER"
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# nginx's number for "the client closed the connection"; no RFC has one.
+CLIENT_CLOSED_REQUEST: Final = 499
+
+REQUEST_ID_HEADER: Final = b"x-request-id"
+
+# The name of the logger that speaks for this package.
+LOGGER: Final = "prethrift_backend.observability"

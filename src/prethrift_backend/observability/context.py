@@ -1,0 +1,120 @@
+"""What belongs to the request that is being served, and which `Telemetry` speaks for it.
+
+All module state of the package is here: one context variable and the list of the telemetries that are configured.
+The ASGI layer enters a `RequestContext` by token and leaves it in ``finally``. asyncio copies the variable into tasks
+and threads; the object behind it is one and the same, so that a user bound in a synchronous dependency, which runs in
+a thread with a copied context, still shows on the request's access line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextvars import ContextVar, Token
+from typing import Final, Protocol
+from uuid import uuid4
+
+from structlog.typing import FilteringBoundLogger
+
+from prethrift_backend.observability.metrics import MetricSet
+from prethrift_backend.observability.redaction import is_clean
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Signals(Protocol):
+    """What the parts below `Telemetry` need of it."""
+
+    @property
+    def metrics(self) -> MetricSet:
+        """The families of the application."""
+        ...
+
+    def logger(self, name: str | None) -> FilteringBoundLogger:
+        """Return the logger of this name; the same object for the same name."""
+        ...
+
+    def handle_record(self, record: logging.LogRecord) -> None:
+        """Take a record of the standard library through the chain."""
+        ...
+
+    def fail(self, where: str, error: Exception) -> None:
+        """Count a fault of the telemetry itself, log the first of its kind, raise it under strict."""
+        ...
+
+
+class RequestContext:
+    """The identity of one request: its id, its user when somebody bound one, and the telemetry that observes it."""
+
+    __slots__ = ("request_id", "signals", "user_id")
+
+    def __init__(self, request_id: str, signals: Signals) -> None:
+        self.request_id = request_id
+        self.signals = signals
+        self.user_id: str | None = None
+
+
+_request: ContextVar[RequestContext | None] = ContextVar("prethrift_request", default=None)
+_configured: list[Signals] = []
+
+
+def new_request_id() -> str:
+    """Return 32 random hexadecimal digits."""
+    return uuid4().hex
+
+
+def accept_request_id(value: str | None) -> str:
+    """Return ``value`` if it is a request id that we may repeat in logs and headers, otherwise a new one.
+
+    A value that looks like a secret is refused too: a JSON Web Token would pass the pattern.
+    """
+    if value is not None and _REQUEST_ID.fullmatch(value) is not None and is_clean(value):
+        return value
+    return new_request_id()
+
+
+def enter_request(context: RequestContext) -> Token[RequestContext | None]:
+    """Make ``context`` the current one until the token goes to `leave_request`."""
+    return _request.set(context)
+
+
+def leave_request(token: Token[RequestContext | None]) -> None:
+    """Bring back what was current before `enter_request`."""
+    _request.reset(token)
+
+
+def current_request() -> RequestContext | None:
+    """Return the context of the request that is being served, None outside of one."""
+    return _request.get()
+
+
+def current_request_id() -> str | None:
+    """Return the id of the request that is being served, None outside of one."""
+    context = _request.get()
+    return None if context is None else context.request_id
+
+
+def bind_user(user_id: str | None) -> None:
+    """Show ``user_id`` on every further line of this request; outside of a request nothing happens."""
+    context = _request.get()
+    if context is not None:
+        context.user_id = user_id
+
+
+def current_signals() -> Signals | None:
+    """Return the telemetry of the request, otherwise the last one configured, None when there is none."""
+    context = _request.get()
+    if context is not None:
+        return context.signals
+    return _configured[-1] if _configured else None
+
+
+def add_configured(signals: Signals) -> None:
+    """Make ``signals`` the default of the process until it is removed."""
+    _configured.append(signals)
+
+
+def remove_configured(signals: Signals) -> None:
+    """Take ``signals`` off the list of defaults; unknown ones are ignored."""
+    if signals in _configured:
+        _configured.remove(signals)

@@ -1,0 +1,295 @@
+"""The one choke point that keeps secrets out of what the process says of itself.
+
+Two kinds of rule, because each alone leaks. By key: what is called ``password`` is hidden, whatever it holds. By
+value: a bearer token, a JSON Web Token, a PEM block, the password in a URL or a card number is hidden, whatever it is
+called. Numbers under a measuring name (``token_count``, ``tokens_per_second``) stay: hiding them would cost more than
+it protects.
+
+What leaves `redact` is a plain tree (dict, list, str, int, float, bool, None, datetime) of bounded depth and size: an
+object that JSON cannot hold is turned into text *here*, before the value rules run, so that nothing gets past them in
+its ``__str__``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import date, datetime, time
+from enum import Enum
+from itertools import pairwise
+from typing import Final, TypeAlias
+from urllib.parse import unquote_plus
+
+Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | datetime | date | time | None"
+ValueRule: TypeAlias = Callable[[str], str]
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+REDACTED: Final = "[redacted]"
+
+# A word that makes a key secret wherever it stands in it ("db_password", "secret_access_key").
+_SECRET_WORDS: Final = _set(
+    "password passwd pwd passphrase secret authorization cookie credential credentials apikey token jwt dsn "
+    "cvv cvc signature sessionid otp"
+)
+# In the plural these name counts as often as secrets: hidden unless the value is a number ("max_tokens": 100).
+_SECRET_PLURALS: Final = _set("passwords secrets tokens cookies apikeys signatures")
+# Two words that are secret only side by side: a "key" alone is as often the name of an object in S3.
+_SECRET_PAIRS: Final = _set(
+    "api_key access_key secret_key private_key signing_key encryption_key account_key session_id session_key "
+    "card_number auth_header auth_key"
+)
+_SECRET_KEYS: Final = frozenset({"auth", "session", "sid", "pin"})
+# A key that ends so tells about the secret; it does not hold it.
+_MEASURES: Final = _set(
+    "count length len size total ms seconds second minute bytes age rate limit type kind policy present "
+    "enabled configured status expired expires used left"
+)
+
+ALLOWED_QUERY_KEYS: Final = frozenset({"q", "limit", "offset", "category", "max_price"})
+
+# Arbitrary bounds, wide enough for every line that we write ourselves.
+_MAX_DEPTH: Final = 6
+_MAX_ITEMS: Final = 100
+_MAX_TEXT: Final = 4096
+
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# Each pattern is linear: no repetition stands inside another that could match the same characters.
+_SCHEME: Final = re.compile(
+    r"\b(bearer|basic|digest)(\s+)(?=[^\s,;\"']*\d|[^\s,;\"']{20})[^\s,;\"']{8,}", re.IGNORECASE
+)
+_JWT: Final = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
+_PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
+# The password may hold an "@"; a port followed by a path is not one.
+_USERINFO: Final = re.compile(r"(://[^\s:/?#@]*:)(?!\d{1,5}(?:[/?#\s]|\Z))[^\s\"'<>]+@")
+# Sentry's DSN has its key where others have the user.
+_URL_KEY: Final = re.compile(r"(://)[0-9a-fA-F]{16,}@")
+_ASSIGNMENT: Final = re.compile(r"([\w.-]{1,64})(\"?'?\s?[=:]\s?[\"']?)([^\s\"'&,;]+)")
+_CARD: Final = re.compile(r"(?<![\w.-])[2-6](?:[ -]?\d){12,18}(?![\w-])")
+_KNOWN_PREFIX: Final = re.compile(
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,}|\b[sr]k_(?:live|test)_\w{10,}"
+)
+
+
+def _passes_luhn(digits: str) -> bool:
+    total = 0
+    for position, digit in enumerate(reversed(digits)):
+        number = int(digit) * (1 + position % 2)
+        total += number - 9 if number > 9 else number
+    return total % 10 == 0
+
+
+def _hide_card(match: re.Match[str]) -> str:
+    digits = match.group().replace(" ", "").replace("-", "")
+    return REDACTED if _passes_luhn(digits) else match.group()
+
+
+def _luhn(text: str) -> str:
+    return _CARD.sub(_hide_card, text)
+
+
+def _words(key: str) -> list[str]:
+    return [word.lower() for word in _WORDS.findall(key)]
+
+
+def _is_secret(words: list[str], *, extra: Collection[str] = ()) -> bool:
+    if not words or words[-1] in _MEASURES:
+        return False
+    if "_".join(words) in _SECRET_KEYS or not _SECRET_WORDS.isdisjoint(words) or not set(extra).isdisjoint(words):
+        return True
+    return any(f"{first}_{second}" in _SECRET_PAIRS for first, second in pairwise(words))
+
+
+def _number(value: numbers.Real) -> int | float | str:
+    if isinstance(value, numbers.Integral):
+        whole = int(value)
+        return whole if -(2**63) <= whole < 2**64 else str(whole)  # beyond it orjson refuses
+    return float(value)
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("latin-1")
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - somebody else's __str__; the line matters more than this value
+        return f"<{type(value).__name__} without text: {type(error).__name__}>"
+
+
+class Redactor:
+    """Hide secrets by key and by value; ``extra_keys`` and ``extra_rules`` add to the rules that exist.
+
+    An extra key is one lower-case word (``"iban"``); it is secret wherever it stands in a key. An extra rule takes a
+    text and returns it without the secret.
+    """
+
+    def __init__(self, *, extra_keys: Iterable[str] = (), extra_rules: Iterable[ValueRule] = ()) -> None:
+        self._extra_keys = frozenset(key.lower() for key in extra_keys)
+        self._extra_rules = tuple(extra_rules)
+        self._verdicts: dict[str, str] = {}
+        self._clean: set[str] = set()
+
+    def redact(self, mapping: Mapping[object, object]) -> dict[str, Plain]:
+        """Return ``mapping`` as a plain tree without secrets; the original is not changed."""
+        return self._mapping(mapping, 0)
+
+    def redact_text(self, text: str) -> str:
+        """Return ``text``, cut at 4,096 characters, without what looks like a secret."""
+        if text in self._clean:
+            return text
+        cleaned = self._apply_rules(text)
+        if cleaned is text and len(text) <= 64:
+            self._remember_clean(text)
+        return cleaned
+
+    def redact_long_text(self, text: str, *, max_characters: int) -> str:
+        """Return ``text`` without secrets, and without its middle where it is longer than ``max_characters``."""
+        if len(text) > max_characters:
+            half = max_characters // 2
+            text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+        return self._value_rules(text)
+
+    def is_clean(self, text: str) -> bool:
+        """Return whether no rule finds anything to hide in ``text``."""
+        return self.redact_text(text) == text
+
+    def _remember_clean(self, text: str) -> None:
+        # The same few dozen short values (methods, templates, states) make up most lines. Emptied, not evicted: an
+        # order of use would cost more than the rules. 2,048 is arbitrary.
+        if len(self._clean) >= 2048:
+            self._clean.clear()
+        self._clean.add(text)
+
+    def _apply_rules(self, text: str) -> str:
+        if len(text) > _MAX_TEXT:
+            text = f"{text[:_MAX_TEXT]}[{len(text) - _MAX_TEXT} characters left out]"
+        return self._value_rules(text) if len(text) >= 8 or self._extra_rules else text
+
+    def _value_rules(self, text: str) -> str:
+        cleaned = text
+        if "-----BEGIN" in cleaned:
+            cleaned = _PEM.sub(REDACTED, cleaned)
+        if "eyJ" in cleaned:
+            cleaned = _JWT.sub(REDACTED, cleaned)
+        if "://" in cleaned:
+            cleaned = _URL_KEY.sub(rf"\1{REDACTED}@", _USERINFO.sub(rf"\1{REDACTED}@", cleaned))
+        cleaned = _KNOWN_PREFIX.sub(REDACTED, _SCHEME.sub(rf"\1\2{REDACTED}", cleaned))
+        if "=" in cleaned or ":" in cleaned:
+            cleaned = _ASSIGNMENT.sub(self._hide_assignment, cleaned)
+        cleaned = _luhn(cleaned)
+        for rule in self._extra_rules:
+            cleaned = rule(cleaned)
+        return text if cleaned == text else cleaned
+
+    def _hide_assignment(self, match: re.Match[str]) -> str:
+        key, separator, value = match.groups()
+        quoted = "'" in separator or '"' in separator
+        # "invalid token: expired" is a sentence; 'token="abc"' and token=abc are not.
+        if ("=" not in separator and not quoted) or self._verdict(key) == "open" or value.startswith(REDACTED[:-1]):
+            return match.group()
+        if self._verdict(key) == "plural" and value.isdigit():
+            return match.group()
+        return f"{key}{separator}{REDACTED}"
+
+    def _verdict(self, key: str) -> str:
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._judge(key)
+            if len(self._verdicts) >= 2048:  # keys come from code, but those of a user's mapping may not
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
+        return verdict
+
+    def _judge(self, key: str) -> str:
+        words = _words(key[:256])
+        if _is_secret(words, extra=self._extra_keys):
+            return "secret"
+        return "plural" if words and words[-1] in _SECRET_PLURALS else "open"
+
+    def _mapping(self, mapping: Mapping[object, object], depth: int) -> dict[str, Plain]:
+        if depth > _MAX_DEPTH:
+            return {"[left out]": "nested too deep"}
+        plain: dict[str, Plain] = {}
+        for position, (raw_key, value) in enumerate(mapping.items()):
+            if position >= _MAX_ITEMS:
+                plain["[left out]"] = len(mapping) - position
+                break
+            key = raw_key if type(raw_key) is str else _text_of(raw_key)
+            plain[key] = self._member(key, value, depth)
+        return plain
+
+    def _member(self, key: str, value: object, depth: int) -> Plain:
+        verdict = self._verdict(key)
+        if verdict == "open" or value is None or isinstance(value, bool):
+            return self._value(value, depth)
+        if verdict == "plural" and isinstance(value, numbers.Real):
+            return _number(value)
+        return REDACTED
+
+    def _value(self, value: object, depth: int) -> Plain:
+        kind = type(value)
+        if kind is str:
+            return self.redact_text(value)  # type: ignore[arg-type]  # `kind is str` does not narrow
+        if value is None or kind is bool or kind is float:
+            return value  # type: ignore[return-value]  # the same
+        if isinstance(value, Enum):
+            return self._value(value.value, depth + 1) if depth <= _MAX_DEPTH else value.name
+        if isinstance(value, numbers.Real):
+            return _number(value)
+        return self._composite(value, depth)
+
+    def _composite(self, value: object, depth: int) -> Plain:
+        if isinstance(value, datetime | date | time):
+            return value
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth + 1)
+        if isinstance(value, list | tuple | set | frozenset):
+            return self._sequence(value, depth + 1)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields: dict[object, object] = {
+                field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)
+            }
+            return self._mapping(fields, depth + 1)
+        return self.redact_text(_text_of(value))
+
+    def _sequence(self, values: Collection[object], depth: int) -> list[Plain]:
+        if depth > _MAX_DEPTH:
+            return ["[nested too deep]"]
+        plain: list[Plain] = []
+        for position, value in enumerate(values):
+            if position >= _MAX_ITEMS:
+                plain.append(f"[{len(values) - position} left out]")
+                break
+            plain.append(self._item(value, depth))
+        return plain
+
+    def _item(self, value: object, depth: int) -> Plain:
+        """Return an item of a sequence; a pair is taken as name and value, as ASGI's lists of headers have them."""
+        if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str | bytes):
+            name = _text_of(value[0])
+            return [self.redact_text(name), self._member(name, value[1], depth)]
+        return self._value(value, depth)
+
+
+_standard: Final = Redactor()
+
+redact = _standard.redact
+redact_text = _standard.redact_text
+redact_long_text = _standard.redact_long_text
+is_clean = _standard.is_clean
+
+
+def redact_query(query: bytes, *, allowed: Collection[str] = ALLOWED_QUERY_KEYS) -> dict[str, str]:
+    """Return the allow-listed parameters of a raw query string; of a repeated key the last value."""
+    kept: dict[str, str] = {}
+    for part in query[:_MAX_TEXT].decode("latin-1").split("&"):
+        key, _, value = part.partition("=")
+        if key in allowed:
+            kept[key] = redact_text(unquote_plus(value, errors="replace"))
+    return kept
