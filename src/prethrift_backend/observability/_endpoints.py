@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 from prethrift_backend.observability._names import UNMATCHED
 
@@ -40,8 +40,13 @@ class RoutedScope(dict[str, Any]):
     def update(self, *others: Any, **fields: Any) -> None:
         """Update as a dict does, and note a mount."""
         if others and "root_path" in others[0]:
-            self.mounts.append((self.get("app"), others[0].get("endpoint"), _path_below(self)))
+            self.mounts.append((self._owner(), others[0].get("endpoint"), _path_below(self)))
         super().update(*others, **fields)
+
+    def _owner(self) -> object:
+        """Return what holds the route that is about to be noted: a bare router does not show as ``app``."""
+        within = self.mounts[-1][1] if self.mounts else None
+        return within if hasattr(within, "routes") else self.get("app")
 
 
 def _path_below(scope: dict[str, Any]) -> str:
@@ -73,7 +78,9 @@ class _Index:
         self._known: dict[int, list[tuple[re.Pattern[str] | None, str]]] = {}
         # Endpoints are known by identity, and kept alive so that no other object can take their place.
         self._kept: list[object] = []
+        self.size = 0
         for route in _flat_routes(routes):
+            self.size += 1
             self._add(route)
 
     def _add(self, route: object) -> None:
@@ -91,23 +98,26 @@ class _Index:
         return next((template for regex, template in candidates if regex and regex.match(path)), candidates[0][1])
 
 
-_indexes: WeakKeyDictionary[Any, _Index] = WeakKeyDictionary()
+# By identity, since Starlette's routers cannot be hashed; an entry goes when its application does.
+_indexes: Final[dict[int, _Index]] = {}
+
+
+def _build_index(app: object, routes: Iterable[object]) -> _Index:
+    if id(app) not in _indexes:
+        finalize(app, _indexes.pop, id(app), None)
+    index = _indexes[id(app)] = _Index(routes)
+    return index
 
 
 def _look_up(app: object, endpoint: object, path: str) -> str | None:
     routes = getattr(app, "routes", None)
     if routes is None:
         return None
-    index = _indexes.get(app)
+    index = _indexes.get(id(app))
     found = index.find(endpoint, path) if index is not None else None
-    if found is None and (index is None or len(index._kept) != _count(routes)):
-        index = _indexes[app] = _Index(routes)
-        found = index.find(endpoint, path)
+    if found is None and (index is None or index.size != sum(1 for _ in _flat_routes(routes))):
+        found = _build_index(app, routes).find(endpoint, path)
     return found
-
-
-def _count(routes: Iterable[object]) -> int:
-    return sum(1 for _ in _flat_routes(routes))
 
 
 def _prefix(scope: RoutedScope) -> str:

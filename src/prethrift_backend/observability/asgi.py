@@ -145,17 +145,15 @@ class _Exchange:
 
     def _is_quiet(self) -> bool:
         endpoint = self.scope.get("endpoint")
-        if endpoint is None:
-            return False
-        if getattr(endpoint, _QUIET, False) is True or any(self._is_quiet_mount(app) for _, app, _ in self._mounts()):
+        return any(self._marks_quiet(thing) for thing in (endpoint, *(app for _, app, _ in self.scope.mounts)))
+
+    def _marks_quiet(self, thing: object) -> bool:
+        if getattr(thing, _QUIET, False) is True:
             return True
-        return bool(self._quiet) and endpoint in self._quiet
-
-    def _mounts(self) -> list[tuple[object, object, str]]:
-        return self.scope.mounts
-
-    def _is_quiet_mount(self, app: object) -> bool:
-        return getattr(app, _QUIET, False) is True or (bool(self._quiet) and app in self._quiet)
+        try:
+            return bool(self._quiet) and thing in self._quiet
+        except TypeError:  # an endpoint that cannot be hashed is not in the set
+            return False
 
     def _with_request_id(self, message: Message) -> Message:
         own = (REQUEST_ID_HEADER, self.context.request_id.encode("ascii"))
@@ -248,8 +246,8 @@ class HttpExchange(_Exchange):
         """Record a request that ended in an exception; answer it when nobody has."""
         if isinstance(error, Exception) and self._status is None and not self._client_gone:
             await self._answer_500()
-        if self._client_gone and (not self._finished or self._is_recorded):
-            mark_reported(error)  # what breaks because nobody is there is no fault
+        if self._client_gone and not self._is_recorded:
+            mark_reported(error)  # what breaks because nobody is there is no fault; the line names its type
         elif isinstance(error, Exception):
             self._report(error)
         self._record(error)
@@ -287,9 +285,16 @@ class HttpExchange(_Exchange):
             return
         self._is_recorded = True
         try:
-            self._count_and_log(error)
+            status, error_type = self._outcome(error)
+            ended = self._last_byte if self._finished else time.perf_counter()
+            method, endpoint = self._method(), endpoint_template(self.scope)
         except Exception as fault:  # noqa: BLE001 - never into the request
-            self._telemetry.fail("access_line", fault)
+            self._telemetry.fail("outcome", fault)
+            return
+        is_quiet = self._is_quiet()
+        if not is_quiet:
+            self._count(method, endpoint, status, ended - self._started)
+        self._log(method, endpoint, status, ended, error_type=error_type, is_quiet=is_quiet)
 
     def _method(self) -> str:
         method: str = self.scope.get("method", "")
@@ -297,24 +302,26 @@ class HttpExchange(_Exchange):
 
     def _outcome(self, error: BaseException | None) -> tuple[int, str | None]:
         """Return the status that counts and what went wrong: what was sent is not always how it ended."""
+        error_type = None if error is None else type(error).__qualname__
+        if self._client_gone:  # an answer that was sent after it left reached nobody
+            return CLIENT_CLOSED_REQUEST, error_type
         if self._finished:
-            return self._status or 500, None if error is None else type(error).__qualname__
-        if self._client_gone:
-            return CLIENT_CLOSED_REQUEST, None
+            return self._status or 500, error_type
         if isinstance(error, asyncio.CancelledError):
             return _STOPPED_BY_SERVER, "cancelled"
-        return 500, "incomplete_response" if error is None else type(error).__qualname__
+        return 500, error_type or "incomplete_response"
 
-    def _count_and_log(self, error: BaseException | None) -> None:
-        status, error_type = self._outcome(error)
-        ended = self._last_byte if self._finished else time.perf_counter()
-        method, endpoint = self._method(), endpoint_template(self.scope)
-        is_quiet = self._is_quiet()
-        if not is_quiet:
+    def _count(self, method: str, endpoint: str, status: int, duration_seconds: float) -> None:
+        try:
             family = self._telemetry.metrics.family
             family(HTTP_REQUESTS_TOTAL).labels(method=method, endpoint=endpoint, status_code=str(status)).inc()
-            duration = family(HTTP_REQUEST_DURATION_SECONDS).labels(method=method, endpoint=endpoint)
-            duration.observe(ended - self._started)
+            family(HTTP_REQUEST_DURATION_SECONDS).labels(method=method, endpoint=endpoint).observe(duration_seconds)
+        except Exception as fault:  # noqa: BLE001 - never into the request
+            self._telemetry.fail("metrics", fault)
+
+    def _log(
+        self, method: str, endpoint: str, status: int, ended: float, *, error_type: str | None, is_quiet: bool
+    ) -> None:
         fields: dict[str, Any] = {
             "method": method,
             "endpoint": endpoint,
@@ -328,10 +335,13 @@ class HttpExchange(_Exchange):
             fields["sent_status_code"] = self._status
         if error_type is not None:
             fields["error_type"] = error_type
-        if self.scope.get("query_string"):
-            fields["query"] = redact_query(self.scope["query_string"])
-        logger = self._telemetry.logger(LOGGER)
-        (logger.debug if is_quiet else logger.info)(REQUEST_COMPLETED, **fields)
+        try:
+            if self.scope.get("query_string"):
+                fields["query"] = redact_query(self.scope["query_string"])
+            logger = self._telemetry.logger(LOGGER)
+            (logger.debug if is_quiet else logger.info)(REQUEST_COMPLETED, **fields)
+        except Exception as fault:  # noqa: BLE001 - never into the request
+            self._telemetry.fail("access_line", fault)
 
 
 class WebSocketExchange(_Exchange):

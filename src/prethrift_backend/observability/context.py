@@ -1,6 +1,6 @@
 """What belongs to the request that is being served, and which `Telemetry` speaks for it.
 
-All module state of the package is here: one context variable and the list of the telemetries that are configured.
+What is current stands in two places only: one context variable, and the list of the telemetries that are configured.
 The ASGI layer enters a `RequestContext` by token and leaves it in ``finally``. asyncio copies the variable into tasks
 and threads; the object behind it is one and the same, so that a user bound in a synchronous dependency, which runs in
 a thread with a copied context, still shows on the request's access line.

@@ -403,7 +403,7 @@ class Pipeline:
         if error is not None:
             line["exception"] = describe_exception(error)
         if fields:
-            _add_fields(line, redact(cast("Mapping[object, object]", fields)))
+            _add_fields(line, redact(fields))
         self._writer.put(tuple([render(line) for render in self._renders]), urgent=level in {"error", "critical"})
 
     def close(self) -> None:
@@ -636,7 +636,7 @@ class Logger:
 def _log_unconfigured(name: str | None, level: str, event: str, fields: dict[str, Any]) -> None:
     exc_info = fields.pop("exc_info", None)
     number = logging.getLevelNamesMapping()[level.upper()]
-    shown = " ".join(f"{key}={value!r}" for key, value in redact(cast("Mapping[object, object]", fields)).items())
+    shown = " ".join(f"{key}={value!r}" for key, value in redact(fields).items())
     logging.getLogger(name).log(number, "%s %s", redact_text(event), shown, exc_info=exc_info)
 
 

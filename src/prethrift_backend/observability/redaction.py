@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime, time
 from enum import Enum
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | datetime | date | time | None"
@@ -67,10 +67,14 @@ _SCHEME: Final = re.compile(
 _JWT: Final = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
 # The password may hold an "@"; a port followed by a path is not one.
-_USERINFO: Final = re.compile(r"(://[^\s:/?#@]*:)(?!\d{1,5}(?:[/?#\s]|\Z))[^\s\"'<>]+@")
+_USERINFO: Final = re.compile(r"(//[^\s:/?#@]*:)(?!\d{1,5}(?:[/?#\s]|\Z))[^\s\"'<>]+@")
 # Sentry's DSN has its key where others have the user.
-_URL_KEY: Final = re.compile(r"(://)[0-9a-fA-F]{16,}@")
-_ASSIGNMENT: Final = re.compile(r"([\w.-]{1,64})(\"?'?\s?[=:]\s?[\"']?)([^\s\"'&,;]+)")
+_URL_KEY: Final = re.compile(r"(//)[0-9a-fA-F]{16,}@")
+# Only keys with a suspicious word are matched at all: a match that is let go has consumed what stands behind it.
+_ASSIGNED_WORDS: Final = (
+    "password|passwd|pwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|access[_-]?key|private[_-]?key"
+    "|signature|session[_-]?id|token|jwt|dsn"
+)
 _CARD: Final = re.compile(r"(?<![\w.-])[2-6](?:[ -]?\d){12,18}(?![\w-])")
 _KNOWN_PREFIX: Final = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,}|\b[sr]k_(?:live|test)_\w{10,}"
@@ -132,10 +136,12 @@ class Redactor:
     def __init__(self, *, extra_keys: Iterable[str] = (), extra_rules: Iterable[ValueRule] = ()) -> None:
         self._extra_keys = frozenset(key.lower() for key in extra_keys)
         self._extra_rules = tuple(extra_rules)
+        words = "|".join([_ASSIGNED_WORDS, *map(re.escape, sorted(self._extra_keys))])
+        self._assignment = re.compile(rf"(?i)((?:{words})[\w.-]{{0,40}})(\"?'?\s?[=:]\s?[\"']?)([^\s\"'&,;]+)")
         self._verdicts: dict[str, str] = {}
         self._clean: set[str] = set()
 
-    def redact(self, mapping: Mapping[object, object]) -> dict[str, Plain]:
+    def redact(self, mapping: Mapping[Any, Any]) -> dict[str, Plain]:
         """Return ``mapping`` as a plain tree without secrets; the original is not changed."""
         return self._mapping(mapping, 0)
 
@@ -177,11 +183,11 @@ class Redactor:
             cleaned = _PEM.sub(REDACTED, cleaned)
         if "eyJ" in cleaned:
             cleaned = _JWT.sub(REDACTED, cleaned)
-        if "://" in cleaned:
+        if "//" in cleaned:
             cleaned = _URL_KEY.sub(rf"\1{REDACTED}@", _USERINFO.sub(rf"\1{REDACTED}@", cleaned))
         cleaned = _KNOWN_PREFIX.sub(REDACTED, _SCHEME.sub(rf"\1\2{REDACTED}", cleaned))
         if "=" in cleaned or ":" in cleaned:
-            cleaned = _ASSIGNMENT.sub(self._hide_assignment, cleaned)
+            cleaned = self._assignment.sub(self._hide_assignment, cleaned)
         cleaned = _luhn(cleaned)
         for rule in self._extra_rules:
             cleaned = rule(cleaned)
@@ -212,7 +218,7 @@ class Redactor:
             return "secret"
         return "plural" if words and words[-1] in _SECRET_PLURALS else "open"
 
-    def _mapping(self, mapping: Mapping[object, object], depth: int) -> dict[str, Plain]:
+    def _mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Plain]:
         if depth > _MAX_DEPTH:
             return {"[left out]": "nested too deep"}
         plain: dict[str, Plain] = {}

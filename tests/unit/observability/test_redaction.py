@@ -1,0 +1,176 @@
+"""Redaction: what is hidden, and what must stay readable."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prethrift_backend.observability.redaction import REDACTED, Redactor, redact, redact_query, redact_text
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password", "Password", "db_password", "passwordHash", "authorization", "Proxy-Authorization", "cookie",
+        "set-cookie", "Set_Cookie", "api_key", "X-API-Key", "apikey", "apiKey", "otlp_api_key", "token", "access_token",
+        "accessToken", "csrf-token", "client_secret", "AWS_SECRET_ACCESS_KEY", "dsn", "sentry_dsn", "private_key",
+        "session_id", "sessionid", "credentials", "access_tokens", "card_number", "auth", "APIKey",
+    ],
+)  # fmt: skip
+def test_a_secret_key_hides_its_value(key: str) -> None:
+    """A value under a secret name is hidden, in whatever style the name is written."""
+    assert redact({key: "harmless"}) == {key: REDACTED}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("author", "Ann"), ("authority", "x"), ("session_length", "12"), ("tokens_per_second", 31.5),
+        ("token_count", 12), ("max_tokens", 100), ("tokenizer", "bpe"), ("key", "items/1.jpg"), ("secretary", "Bo"),
+        ("passport_office", "Bonn"), ("cookies_accepted", True), ("keyboard", "de"), ("status", "ok"),
+        ("password_length", 12), ("monkey", "x"), ("object_key", "a/b"), ("discount", 3),
+    ],
+)  # fmt: skip
+def test_a_name_that_only_resembles_a_secret_stays(key: str, value: object) -> None:
+    """A name that merely contains or measures a secret word keeps its value."""
+    assert redact({key: value}) == {key: value}
+
+
+@pytest.mark.parametrize(
+    ("text", "canary"),
+    [
+        ("Authorization: Bearer abcdef123456", "abcdef123456"),
+        ("bearer " + "x" * 24, "x" * 24),
+        ("Basic dXNlcjpwYXNzd29yZDEyMw==", "dXNlcjpwYXNzd29yZDEyMw"),
+        (f"got {JWT} from client", "dozjgNryP4J3"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----", "MIIEow"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEow cut off", "MIIEow"),
+        ("postgresql://app:hunter2@db/prethrift", "hunter2"),
+        ("postgresql://app:p@ss@db/prethrift", "p@ss"),
+        ("see //user:pw1@host", "pw1"),
+        ("https://0123456789abcdef0123456789abcdef@o1.ingest.example/1", "0123456789abcdef"),
+        ("redis://:hunter2@cache:6379/0", "hunter2"),
+        ("host=db password=hunter2 user=app", "hunter2"),
+        ("ValueError: password=hunter2", "hunter2"),
+        ('{"api_key": "hunter2"}', "hunter2"),
+        ("{'client_secret': 'hunter2'}", "hunter2"),
+        ("/cb?code=1&access_token=hunter2&x=1", "hunter2"),
+        ("paid with 4111 1111 1111 1111", "1111 1111"),
+        ("paid with 5500-0000-0000-0004", "0000-0004"),
+        ("AKIAIOSFODNN7EXAMPLE", "IOSFODNN7"),
+    ],
+)  # fmt: skip
+def test_a_secret_in_a_text_is_hidden(text: str, canary: str) -> None:
+    """A text under an innocent name loses its secret."""
+    assert canary not in str(redact({"note": text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bearer authentication failed", "basic striped dress", "http://127.0.0.1:8000/api?mail=a@b.example",
+        "http://host:8000", "4111 1111 1111 1112", "1700000000000000000", "2026-01-01T10:00:00+00:00",
+        "invalid token: expired", "blue striped dress", "4bf92f3577b34da6a3ce929d0e0e4736", "max_tokens=100",
+        "ratio a=1 b=2", "12:30:45", "size: 12", "https://example.com/a//b:c",
+    ],
+)  # fmt: skip
+def test_an_innocent_text_stays(text: str) -> None:
+    """A text that only resembles a secret is not changed."""
+    assert redact_text(text) == text
+
+
+def test_secrets_are_found_at_depth() -> None:
+    """Mappings, sequences and lists of header pairs are searched."""
+    tree = {
+        "a": [{"b": {"password": "hunter2"}}],
+        "headers": [(b"authorization", b"hunter2"), (b"accept", b"*/*")],
+        "set": {"postgresql://u:hunter2@h/d"},
+    }
+
+    assert "hunter2" not in str(redact(tree))
+
+
+def test_an_object_is_searched_as_text() -> None:
+    """An object that JSON cannot hold is turned into text before the value rules run."""
+
+    class Address:
+        def __str__(self) -> str:
+            return "postgresql://u:hunter2@h/d"
+
+    assert redact({"address": Address()}) == {"address": f"postgresql://u:{REDACTED}@h/d"}
+
+
+def test_a_dataclass_is_searched_by_field() -> None:
+    """The fields of a dataclass are judged by their names."""
+
+    @dataclass
+    class Login:
+        user: str
+        password: str
+
+    assert redact({"login": Login("ann", "hunter2")}) == {"login": {"user": "ann", "password": REDACTED}}
+
+
+def test_an_object_without_text_is_named() -> None:
+    """An object whose `__str__` raises is named by its class."""
+
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    assert "Broken" in str(redact({"x": Broken()})["x"])
+
+
+def test_a_circle_ends() -> None:
+    """A structure that contains itself is cut at a fixed depth."""
+    circle: dict[object, object] = {}
+    circle["again"] = circle
+
+    assert "nested too deep" in str(redact(circle))
+
+
+def test_the_original_is_not_changed() -> None:
+    """Redaction makes a copy."""
+    original: dict[object, object] = {"password": "hunter2"}
+
+    redact(original)
+
+    assert original == {"password": "hunter2"}
+
+
+def test_rules_can_be_added() -> None:
+    """A redactor of one's own hides further keys and further values."""
+    own = Redactor(extra_keys=["iban"], extra_rules=[lambda text: text.replace("Ann", "A.")])
+
+    assert own.redact({"iban_main": "DE00", "note": "Ann"}) == {"iban_main": REDACTED, "note": "A."}
+
+
+def test_a_query_keeps_only_listed_keys() -> None:
+    """Of a query string only the allow-listed parameters are left, without secrets in them."""
+    query = b"q=blue+dress&token=hunter2&limit=5&q2=x&category=Bearer%20abcdef123456"
+
+    assert redact_query(query) == {"q": "blue dress", "limit": "5", "category": f"Bearer {REDACTED}"}
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+)
+
+
+@given(st.dictionaries(st.text(), JSON))
+def test_redaction_never_fails(mapping: dict[object, object]) -> None:
+    """Any tree of plain values is redacted without an exception."""
+    redact(mapping)
+
+
+@given(st.text(), st.text())
+def test_a_password_is_hidden_wherever_it_stands(before: str, after: str) -> None:
+    """A DSN's password does not survive, whatever stands around it."""
+    text = f"{before} postgresql://app:hunter2canary@db/prethrift {after}"[:4000]
+
+    assert "hunter2canary" not in redact_text(text)
