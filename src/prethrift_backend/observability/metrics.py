@@ -50,7 +50,9 @@ _PARENTS: Final[Mapping[str, type[Counter | Gauge | Histogram]]] = {
 }
 
 ChildT = TypeVar("ChildT", Counter, Gauge, Histogram)
-Readings = Mapping[tuple[str, ...], float]
+# The key of a mapping is invariant: pairs of texts are not tuples of texts to a type checker unless it is a variable.
+LabelsT = TypeVar("LabelsT", bound=tuple[str, ...])
+_Read = Callable[[], Mapping[Any, float]]
 _Report = Callable[[str, str, str], None]
 
 
@@ -104,7 +106,7 @@ class MetricSet:
         """Return the histogram of this name; raise ContractError where the contract has no such histogram."""
         return self._of_kind(name, "histogram")
 
-    def observe(self, name: str, read: Callable[[], Readings]) -> None:
+    def observe(self, name: str, read: Callable[[], Mapping[LabelsT, float]]) -> None:
         """Let the values of a counter or gauge come from ``read``, called at each scrape, in the scrape's thread.
 
         ``read`` returns the value for each tuple of label values, in the order of the contract; ``{(): 3}`` where the
@@ -179,7 +181,7 @@ class BoundFamily(Collector, Generic[ChildT]):
         self._children: dict[object, ChildT] = {}
         self._lock = threading.RLock()
         self._admission = _Admission(family)
-        self._read: Callable[[], Readings] | None = None
+        self._read: _Read | None = None
         for values in family.initial_label_sets() if family.labels else ((),):
             self._child(values)
 
@@ -198,7 +200,7 @@ class BoundFamily(Collector, Generic[ChildT]):
             pass
         return self._resolve(labels)
 
-    def read_from(self, read: Callable[[], Readings]) -> None:
+    def read_from(self, read: Callable[[], Mapping[LabelsT, float]]) -> None:
         """Export what ``read`` returns at each scrape; see ``MetricSet.observe``."""
         if self.family.kind == "histogram":
             raise ContractError(
@@ -265,20 +267,19 @@ class BoundFamily(Collector, Generic[ChildT]):
     def _metric(self) -> Metric:
         return Metric(self.family.name.removesuffix("_total"), self.family.help, self.family.kind)
 
-    def _read_metric(self, read: Callable[[], Readings]) -> Metric:
+    def _read_metric(self, read: _Read) -> Metric:
         metric = self._metric()
         try:
-            for values, number in self._admitted(read()).items():
-                metric.add_sample(
-                    self.family.name, dict(zip(self.family.label_names, values, strict=True)), float(number)
-                )
+            readings = self._admitted(read())
         except Exception as error:  # noqa: BLE001 - whatever a reader raises, the other families are still scraped
-            metric.samples = []
             with contextlib.suppress(ContractError):
                 self._violate(_CALLBACK, f"the reader of {self.family.name!r} failed with {type(error).__name__}")
+            return metric
+        for values, number in readings.items():
+            metric.add_sample(self.family.name, dict(zip(self.family.label_names, values, strict=True)), number)
         return metric
 
-    def _admitted(self, readings: Readings) -> dict[tuple[str, ...], float]:
+    def _admitted(self, readings: Mapping[Any, float]) -> dict[tuple[str, ...], float]:
         """Map the readings by the contract; those that fall on one overflow value are added up."""
         admission = _Admission(self.family)
         admitted: dict[tuple[str, ...], float] = {}
@@ -288,7 +289,7 @@ class BoundFamily(Collector, Generic[ChildT]):
                 self._violate(label, fault)
             if values is not None:
                 admission.take(values)
-                admitted[values] = admitted.get(values, 0.0) + number
+                admitted[values] = admitted.get(values, 0.0) + float(number)
         return admitted
 
 

@@ -89,6 +89,7 @@ def metrics() -> MetricSet:
         ("application/openmetrics-text; version=2.0.0", TEXT),
         ("application/openmetrics-text; version=0.0.1", TEXT),
         ("application/openmetrics-text; q=0, */*", TEXT),
+        ("application/openmetrics-text; q=0", TEXT),
         ("text/plain; q=0, */*; q=0.1", OPENMETRICS),
         ("*/*; q=0.9, text/plain; q=0.1", OPENMETRICS),
         ("application/*", OPENMETRICS),

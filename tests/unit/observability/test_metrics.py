@@ -18,10 +18,14 @@ from prometheus_client.registry import Collector
 from prethrift_backend import __version__
 from prethrift_backend.contracts import MetricsContract, load_metrics, parse_metrics
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.observability.metrics import MetricSet, Readings
+from prethrift_backend.observability.metrics import MetricSet
 
 SMALL = """\
 # CONTRACT metrics 1.0.0
+# HELP contract_violations_total Violations.
+# TYPE contract_violations_total counter
+# LABEL contract_violations_total family open max=50
+# LABEL contract_violations_total label open max=50
 # HELP jobs_total Jobs.
 # TYPE jobs_total counter
 # LABEL jobs_total kind  enum a|b|_OTHER overflow=_OTHER
@@ -42,10 +46,6 @@ SMALL = """\
 # LABEL wait_seconds queue open max=9
 # BUCKETS wait_seconds 0.1 1
 # SERIES wait_seconds max=10
-# HELP contract_violations_total Violations.
-# TYPE contract_violations_total counter
-# LABEL contract_violations_total family open max=50
-# LABEL contract_violations_total label open max=50
 """
 CONTRACT = parse_metrics(SMALL, source="small.txt")
 
@@ -297,7 +297,7 @@ def test_strict_mode_raises(strict: MetricSet, labels: dict[str, object], expect
     with pytest.raises(ContractError, match=expected) as raised:
         strict.counter("jobs_total").labels(**labels)
 
-    assert str(raised.value).endswith("(contract: small.txt:2)")
+    assert str(raised.value).endswith("(contract: small.txt:6)")
 
 
 def test_strict_mode_raises_for_a_full_family(strict: MetricSet) -> None:
@@ -382,11 +382,11 @@ def test_observed_family_keeps_to_its_bound(metrics: MetricSet) -> None:
     assert len(_series(metrics, "jobs_total")) == 5
 
 
-def _raise() -> Readings:
+def _raise() -> dict[tuple[str], float]:
     raise RuntimeError("the pool is gone")
 
 
-@pytest.mark.parametrize("read", [_raise, lambda: {("on",): "many"}, lambda: None, lambda: {"on"}])
+@pytest.mark.parametrize("read", [_raise, lambda: {("on",): 1, ("off",): "many"}, lambda: None, lambda: {"on"}])
 @pytest.mark.parametrize("is_strict", [False, True])
 def test_failing_reader_does_not_break_the_scrape(read: object, is_strict: bool) -> None:
     """Whatever a function does, the other families are scraped, and the failure is counted in the same scrape."""
