@@ -31,7 +31,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _LARGEST_INTEGER: Final = 2**53  # beyond it, readers of JSON disagree
 _WITHHELD: Final = "withheld"
-_CODES: Final[frozenset[object]] = frozenset(code.value for code in CheckCode)
+_CODES: Final = frozenset(code.value for code in CheckCode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _judge_own(registration: Registration, own: HealthCheck, duration_ms: float)
 
 def _own_code(own: HealthCheck) -> CheckCode | None:
     given = (own.details or {}).get("code")
-    if given in _CODES:
+    if isinstance(given, str) and given in _CODES:
         return CheckCode(given)
     return CheckCode.OK if own.status is HealthStatus.HEALTHY else None
 
