@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.unit.health._parts import PROMETHEUS_OPENMETRICS, Harness, ScriptedCheck
 
 from prethrift_backend.health import DetailsGate, HealthApp
 from prethrift_backend.health.http import Receive, Scope, Send
-from tests.unit.health._parts import PROMETHEUS_OPENMETRICS, Harness, ScriptedCheck
 
 
 async def _other(scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from tests.support.waiting import wait_for_async
+from tests.unit.health._parts import FakeClock, Harness, ScriptedCheck, recording_sleep
 
 from prethrift_backend.health import (
     CheckCode,
@@ -22,7 +23,6 @@ from prethrift_backend.health import (
     HealthRegistry,
     HealthStatus,
 )
-from tests.unit.health._parts import FakeClock, Harness, ScriptedCheck, recording_sleep
 
 GOOD, WARN, BAD = HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.UNHEALTHY
 
@@ -102,10 +102,13 @@ async def test_plain_check_that_raises_has_failed(error: Exception) -> None:
 
 
 async def test_plain_check_may_hand_over_a_coroutine() -> None:
-    """A lambda around an async function works as the function would."""
+    """A plain function around an async one works as that would."""
     check = ScriptedCheck(OSError())
 
-    report = await _only(_engine(lambda: check()))
+    def plain() -> Awaitable[None]:
+        return check()
+
+    report = await _only(_engine(plain))
 
     assert (check.runs, report.code) == (1, "unreachable")
 

@@ -15,6 +15,15 @@ from jsonschema import ValidationError
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from pydantic import SecretStr
+from tests.unit.health._parts import (
+    PROMETHEUS_OPENMETRICS,
+    PROMETHEUS_TEXT,
+    Harness,
+    ScriptedCheck,
+    health_validator,
+    statuses,
+    valid_body,
+)
 
 from prethrift_backend.config import Settings
 from prethrift_backend.health import (
@@ -28,15 +37,6 @@ from prethrift_backend.health import (
     HealthStatus,
 )
 from prethrift_backend.health.http import Kind
-from tests.unit.health._parts import (
-    PROMETHEUS_OPENMETRICS,
-    PROMETHEUS_TEXT,
-    Harness,
-    ScriptedCheck,
-    health_validator,
-    statuses,
-    valid_body,
-)
 
 KINDS: tuple[Kind, ...] = ("live", "ready", "health")
 FORMS = {"json": "application/json", "text": PROMETHEUS_TEXT, "openmetrics": PROMETHEUS_OPENMETRICS}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from prethrift_backend.health import Lifecycle, Phase
 from tests.unit.health._parts import FakeClock
+
+from prethrift_backend.health import Lifecycle, Phase
 
 
 def test_life_begins_starting() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.health._parts import PROMETHEUS_OPENMETRICS, PROMETHEUS_TEXT
 
 from prethrift_backend.health._negotiation import Form, negotiate
-from tests.unit.health._parts import PROMETHEUS_OPENMETRICS, PROMETHEUS_TEXT
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from tests.unit.health._parts import ScriptedCheck
 
 from prethrift_backend.health import HealthEngine, HealthRegistry
-from tests.unit.health._parts import ScriptedCheck
 
 
 def test_taken_name_is_refused() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.health._parts import ScriptedCheck
 
 from prethrift_backend.health import HealthCheck, HealthStatus, Registration
 from prethrift_backend.health._calls import Outcome
 from prethrift_backend.health._state import CheckState, Verdict, judge, shown_details
-from tests.unit.health._parts import ScriptedCheck
 
 GOOD, WARN, BAD = HealthStatus.HEALTHY, HealthStatus.DEGRADED, HealthStatus.UNHEALTHY
 REGISTRATION = Registration("x", ScriptedCheck())
@@ -57,10 +57,7 @@ def test_settled_status_agrees_with_a_slow_reading_of_the_rule(results: list[Hea
     has_fallen = results[0] is BAD
     for end in range(2, len(results) + 1):
         seen = results[:end]
-        if has_fallen:
-            has_fallen = BAD in seen[-2:]
-        else:
-            has_fallen = len(seen) >= 3 and set(seen[-3:]) == {BAD}
+        has_fallen = BAD in seen[-2:] if has_fallen else len(seen) >= 3 and set(seen[-3:]) == {BAD}
 
     assert (_settled_after(results) is BAD) == has_fallen
 
