@@ -111,7 +111,7 @@ class Recorder:
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
         """Close the telemetry and return its lines, or those of one event."""
-        parsed = [orjson.loads(line) for line in self.text().splitlines()]
+        parsed = [orjson.loads(line) for line in self.text().split("\n") if line]
         return [line for line in parsed if event is None or line["event"] == event]
 
     def sample(self, name: str, **labels: str) -> float | None:

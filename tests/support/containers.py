@@ -1,8 +1,11 @@
 """The Docker engine of this machine: whether it answers, whether it has the image, and a PostgreSQL container on it."""
 
 import contextlib
+import gc
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import docker  # type: ignore[import-untyped]  # published without type information
 from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]  # as above
@@ -20,15 +23,9 @@ FAST_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", 
 
 def probe_engine(image: str) -> EngineReport:
     """Look for an engine and the image, pulling the image if it is missing."""
-    try:
-        _ping()
-    except DockerException as error:
-        return EngineReport(image, engine_found=False, problem=f"no Docker engine answers ({_first_line(error)})")
-    try:
-        _ensure_image(image)
-    except DockerException as error:
-        return EngineReport(image, engine_found=True, problem=_first_line(error))
-    return EngineReport(image, engine_found=True)
+    if problem := _problem_of(_ping):
+        return EngineReport(image, engine_found=False, problem=f"no Docker engine answers ({problem})")
+    return EngineReport(image, engine_found=True, problem=_problem_of(partial(_ensure_image, image)))
 
 
 @contextlib.contextmanager
@@ -69,6 +66,23 @@ def _ensure_image(image: str) -> None:
             client.images.pull(image)
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+def _problem_of(step: Callable[[], None]) -> str | None:
+    """Take a step with the engine and return what went wrong, or None."""
+    with warnings.catch_warnings():
+        # The client leaves the socket of a failed connection to the garbage collector. Collected here, it is not
+        # reported against whichever test happens to run when it goes.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            step()
+        except DockerException as error:
+            problem = _first_line(error)
+        else:
+            return None
+        gc.collect()
+    return problem
+
+
+def _first_line(error: DockerException) -> str:
+    # An answer of the engine carries its own words apart from the client's wrapping.
+    lines = str(getattr(error, "explanation", None) or error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
