@@ -14,14 +14,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
-from tests.support.asgi import Recorder, drive, http_scope
+from tests.support.asgi import Message, Recorder, drive, http_scope
 
 from prethrift_backend.observability import bind_user, current_request_id, instrument, mark_quiet
 from prethrift_backend.observability._names import UNMATCHED
 from prethrift_backend.observability.exposition import MetricsEndpoint
 
-DISCONNECT = {"type": "http.disconnect"}
-REQUEST = {"type": "http.request", "body": b"", "more_body": False}
+DISCONNECT: Message = {"type": "http.disconnect"}
+REQUEST: Message = {"type": "http.request", "body": b"", "more_body": False}
 
 
 def leaf(request: Request) -> PlainTextResponse:
@@ -39,11 +39,29 @@ async def quiet_leaf() -> str:
     return "ok"
 
 
+def fail_always(name: str) -> None:
+    """Stand in for a part of the telemetry that is broken."""
+    raise ZeroDivisionError(name)
+
+
 def build_application() -> FastAPI:
     """Build an application with every kind of route that the tests ask."""
     app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"])
+    _add_items(app)
+    _add_streams(app)
+    _add_background(app)
+    _add_context(app)
+    app.get("/probe")(mark_quiet(quiet_leaf))
+    app.include_router(_nested(), prefix="/api")
+    inside = [Route("/leaf/{name}", leaf), Mount("/in", routes=[Route("/x", leaf)])]
+    app.mount("/plain/{tenant:int}", Starlette(routes=inside))
+    app.mount("/sub", _sub_application())
+    app.add_route("/plain-route/{name}", leaf)
+    return app
 
+
+def _add_items(app: FastAPI) -> None:
     @app.get("/items/{item_id}")
     async def read(item_id: int) -> dict[str, int]:
         return {"item_id": item_id}
@@ -63,6 +81,8 @@ def build_application() -> FastAPI:
     async def fail() -> None:
         raise ValueError("password=hunter2")
 
+
+def _add_streams(app: FastAPI) -> None:
     @app.get("/stream-fails")
     async def stream_fails() -> StreamingResponse:
         async def parts() -> AsyncIterator[bytes]:
@@ -83,6 +103,8 @@ def build_application() -> FastAPI:
     async def upload(request: Request) -> int:
         return len(await request.body())
 
+
+def _add_background(app: FastAPI) -> None:
     @app.get("/background")
     async def background(tasks: BackgroundTasks) -> str:
         tasks.add_task(break_later)
@@ -91,6 +113,8 @@ def build_application() -> FastAPI:
     async def break_later() -> None:
         raise RuntimeError("afterwards")
 
+
+def _add_context(app: FastAPI) -> None:
     @app.get("/user", dependencies=[Depends(bind_in_a_thread)])
     async def user() -> str:
         return "ok"
@@ -106,15 +130,6 @@ def build_application() -> FastAPI:
     @app.get("/own-header")
     async def own_header() -> PlainTextResponse:
         return PlainTextResponse("x", headers={"X-Request-ID": "not-this-one"})
-
-    app.get("/probe")(mark_quiet(quiet_leaf))
-    app.include_router(_nested(), prefix="/api")
-    app.mount(
-        "/plain/{tenant:int}", Starlette(routes=[Route("/leaf/{name}", leaf), Mount("/in", routes=[Route("/x", leaf)])])
-    )
-    app.mount("/sub", _sub_application())
-    app.add_route("/plain-route/{name}", leaf)
-    return app
 
 
 def _nested() -> APIRouter:
@@ -322,7 +337,7 @@ async def test_a_failure_in_the_middle_of_a_stream_is_an_error(recorder: Recorde
 
 async def test_a_client_that_leaves_before_the_answer_is_a_499(recorder: Recorder) -> None:
     """A client gone during its upload is counted as 499, without an error."""
-    parts = [{"type": "http.request", "body": b"x", "more_body": True}, DISCONNECT]
+    parts: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}, DISCONNECT]
 
     answer = await drive(instrument(build_application(), recorder.telemetry), http_scope("POST", "/upload"), parts)
 
@@ -479,7 +494,7 @@ async def test_a_fault_of_the_telemetry_does_not_reach_the_request(monkeypatch: 
     """A fault in the metrics is counted and logged once, and the requests are served."""
     recorder = Recorder(strict=False)
     app = instrument(build_application(), recorder.telemetry)
-    monkeypatch.setattr(recorder.telemetry.metrics, "family", lambda name: 1 / 0)
+    monkeypatch.setattr(recorder.telemetry.metrics, "family", fail_always)
 
     answers = [await drive(app, http_scope(path="/items/5")) for _ in range(3)]
 
@@ -494,7 +509,7 @@ async def test_a_fault_of_the_telemetry_is_raised_under_strict(
 ) -> None:
     """Tests see a fault in the telemetry as what it is."""
     app = instrument(build_application(), recorder.telemetry)
-    monkeypatch.setattr(recorder.telemetry.metrics, "family", lambda name: 1 / 0)
+    monkeypatch.setattr(recorder.telemetry.metrics, "family", fail_always)
 
     answer = await drive(app, http_scope(path="/items/5"))
 
