@@ -37,7 +37,7 @@ class ImageNotFoundError(KeyError):
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """A picture as it lies in the store; ``etag`` is without quotes."""
+    """A picture as it lies in the store; ``etag`` is as HTTP writes it, in double quotes."""
 
     data: bytes
     media_type: str
@@ -97,7 +97,7 @@ class ImageStore:
             answer = await self._opened.get_object(Bucket=self._bucket, Key=key)
             async with answer["Body"] as body:
                 data = await body.read()
-        return StoredImage(data, answer["ContentType"], answer["ETag"].strip('"'))
+        return StoredImage(data, answer["ContentType"], answer["ETag"])
 
     async def delete(self, key: str) -> None:
         """Remove the picture under ``key``; not finding one is no fault, as in S3 itself."""

@@ -52,6 +52,10 @@ class PoolFigures:
     idle: int
     overflow: int
 
+    def by_state(self) -> dict[str, int]:
+        """Return the figures by their names, as the gauge ``db_pool_connections`` wants them."""
+        return {"size": self.size, "in_use": self.in_use, "idle": self.idle, "overflow": self.overflow}
+
 
 class Postgres:
     """The database as the rest of the backend sees it; opens nothing before it is used."""
