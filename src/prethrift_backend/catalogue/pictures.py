@@ -153,7 +153,7 @@ def _check_dimensions(image: Image.Image) -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # broken EXIF is common in the wild, and no reason to refuse a good picture
+    except Exception:  # noqa: BLE001 - broken EXIF is common, PIL raises all sorts, and the pixels are good
         return 1
 
 

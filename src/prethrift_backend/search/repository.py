@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from numpy.typing import NDArray
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -68,7 +67,7 @@ async def nearest_by_picture(connection: AsyncConnection, vector: Vector, limit:
 
 def text_statement(query: SearchQuery, vectors: QueryVectors) -> Select[Any]:
     """Build the hybrid search: three rankings fused by reciprocal rank."""
-    filters = _filters(query.page)
+    filters = _filters(query.page())
     sources = {
         "picture": _nearest("picture", items.c.clip_vector, vector_literal(vectors.clip, CLIP_TYPE), filters),
         "text": _nearest("text", items.c.text_vector, vector_literal(vectors.text, TEXT_TYPE), filters),
@@ -80,7 +79,7 @@ def text_statement(query: SearchQuery, vectors: QueryVectors) -> Select[Any]:
     score = sum(
         (_share(fused.c[f"{name}_rank"], SOURCE_WEIGHTS[name]) for name in sources), start=literal_column("0.0", Double)
     ).label("score")
-    return _page(query.page, fused, score)
+    return _page(query.page(), fused, score)
 
 
 def visual_statement(query: VisualQuery, vector: Vector) -> Select[Any]:
@@ -101,7 +100,7 @@ def _filters(query: VisualQuery) -> list[ColumnElement[bool]]:
     return filters
 
 
-def _nearest(name: str, column: Any, vector: ColumnElement[NDArray[Any]], filters: list[ColumnElement[bool]]) -> CTE:
+def _nearest(name: str, column: Any, vector: ColumnElement[Any], filters: list[ColumnElement[bool]]) -> CTE:
     """Rank by cosine distance; the order by the bare operator, with a limit, is what the HNSW index answers."""
     distance = column.cosine_distance(vector).label("distance")
     nearest = select(items.c.id, distance).where(*filters).order_by(distance).limit(CANDIDATES).cte(f"{name}_nearest")

@@ -38,7 +38,7 @@ class SearchService:
             # Only now: a connection that waits for a model is a connection that others miss.
             async with self._postgres.connect() as connection:
                 found = await repository.find_by_text(connection, query, vectors)
-            results = _page_of(found, query.page)
+            results = _page_of(found, query.page())
             operation.add(result_count=len(results.hits))
         return results
 
