@@ -46,7 +46,8 @@ class RestartPolicy:
 
     def delay_seconds(self, ends_in_a_row: int) -> float:
         """Return the wait before the next start, after so many ends in a row."""
-        return min(self.first_delay_seconds * 2.0 ** (ends_in_a_row - 1), self.longest_delay_seconds)
+        doublings = min(ends_in_a_row - 1, 20)  # enough for any bound; a power without one overflows some day
+        return min(self.first_delay_seconds * 2.0**doublings, self.longest_delay_seconds)
 
 
 class ModelEmbeddings:
