@@ -338,8 +338,7 @@ class HttpExchange(_Exchange):
         try:
             if self.scope.get("query_string"):
                 fields["query"] = redact_query(self.scope["query_string"])
-            logger = self._telemetry.logger(LOGGER)
-            (logger.debug if is_quiet else logger.info)(REQUEST_COMPLETED, **fields)
+            self._telemetry.log("debug" if is_quiet else "info", REQUEST_COMPLETED, fields)
         except Exception as fault:  # noqa: BLE001 - never into the request
             self._telemetry.fail("access_line", fault)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -63,6 +64,11 @@ class Telemetry:
         """Lead the standard library's loggers into the chain; repeat it after a server has set its own up."""
         if not self._closed:
             _takeover.adopt(level=self._pipeline.level)
+
+    def log(self, level: Literal["debug", "info"], event: str, fields: Mapping[str, Any]) -> None:
+        """Write a line of this package's own, past structlog's wrapper: every request pays for one."""
+        if self._pipeline.level <= (logging.INFO if level == "info" else logging.DEBUG):
+            self._pipeline.write(level, LOGGER, event, fields, None)
 
     def fail(self, where: str, error: Exception) -> None:
         """Count a fault of the telemetry itself and log the first of its kind; under strict raise it."""
