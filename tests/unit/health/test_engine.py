@@ -408,19 +408,26 @@ def test_process_may_end_while_a_thread_hangs() -> None:
     assert code == "timeout"
 
 
-async def test_check_does_not_inherit_the_context_of_its_first_reader() -> None:
-    """A run that a request began carries none of that request's identity."""
+async def test_run_does_not_inherit_the_context_of_its_first_reader(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither a check that a request began nor the log line about it carries that request's identity."""
     request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="none")
     seen: list[str] = []
 
-    async def check() -> None:
-        seen.append(request_id.get())
+    def note(_: logging.LogRecord) -> bool:
+        seen.append(f"log {request_id.get()}")
+        return True
 
+    async def check() -> None:
+        seen.append(f"check {request_id.get()}")
+
+    caplog.set_level(logging.INFO)
+    caplog.handler.addFilter(note)
     engine = _engine(check)
     request_id.set("r1")
     await _only(engine)
+    caplog.handler.removeFilter(note)
 
-    assert seen == ["none"]
+    assert seen == ["check none", "log none"]
 
 
 async def test_states_are_one_hot() -> None:
