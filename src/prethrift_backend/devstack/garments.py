@@ -373,11 +373,21 @@ def _sew(picture: Image.Image, outline: list[_Point], cloth: Image.Image, *, edg
     """Paste a piece of cloth, round it by darkening its rim, and draw its edge."""
     mask = Image.new("L", picture.size, 0)
     ImageDraw.Draw(mask).polygon(outline, fill=255)
-    picture.paste(cloth, mask=mask)
-    inside = mask.filter(ImageFilter.GaussianBlur(picture.width * 0.035))
-    rim = ImageChops.subtract(mask, inside).point([round(level * 0.4) for level in range(256)])
-    picture.paste(edge, mask=rim)
+    blur_pixels = picture.width * 0.035
+    box = _box_around(outline, blur_pixels * 4, picture.width)
+    mask = mask.crop(box)
+    picture.paste(cloth.crop(box), box, mask)
+    rim = ImageChops.subtract(mask, mask.filter(ImageFilter.GaussianBlur(blur_pixels)))
+    picture.paste(edge, box, rim.point([round(level * 0.4) for level in range(256)]))
     ImageDraw.Draw(picture).line([*outline, outline[0]], fill=edge, width=stroke, joint="curve")
+
+
+def _box_around(outline: list[_Point], margin: float, side: int) -> tuple[int, int, int, int]:
+    """Bound an outline and a margin within the canvas: blurring the whole of it for a sleeve takes twice as long."""
+    horizontal, vertical = zip(*outline, strict=True)
+    left, top = (max(0, math.floor(min(values) - margin)) for values in (horizontal, vertical))
+    right, bottom = (min(side, math.ceil(max(values) + margin)) for values in (horizontal, vertical))
+    return left, top, right, bottom
 
 
 def _trim(picture: Image.Image, cut: _Cut, *, base: _Colour, place: _Place, stroke: int) -> None:

@@ -105,6 +105,7 @@ class SampleItem:
         picture = draw(self.garment, size_pixels=PICTURE_PIXELS, rng=_random(self.picture_seed))
         buffer = BytesIO()
         # 96 colours (arbitrary) keep it below 30 kB, and nobody sees the difference on flat cloth.
+        # Median cut, Pillow's default: the octree takes a fifth of the time and leaves steps in the background.
         picture.quantize(96).save(buffer, format="PNG", optimize=True)
         return buffer.getvalue()
 

@@ -22,6 +22,8 @@ from prethrift_backend.devstack.sample import SampleItem, sample_items
 FOLDER = Path(str(files("prethrift_backend.devstack") / "clip"))
 SCORE = json.loads((FOLDER / "score.json").read_text(encoding="utf-8"))
 
+RED_HAT = Garment(colour="red", pattern="plain", kind="hat")
+
 Vectors: TypeAlias = NDArray[np.float32]
 Encode: TypeAlias = Callable[[list[Any]], Vectors]
 
@@ -42,7 +44,13 @@ def encoded_catalogue(encode: Encode) -> tuple[list[SampleItem], Vectors]:
     return items, encode([Image.open(BytesIO(item.picture_png())) for item in items])
 
 
+def drawn(garment: Garment, *, size_pixels: int, seed: int | str) -> Image.Image:
+    """Draw with a generator of its own."""
+    return draw(garment, size_pixels=size_pixels, rng=Random(seed))  # noqa: S311  # a picture, no secret
+
+
 def nearest(vectors: Vectors, query: Vectors, count: int, items: list[SampleItem]) -> list[Garment]:
+    """Return what the pictures nearest to the query show, the nearest first."""
     return [items[index].garment for index in np.argsort(-(vectors @ query))[:count]]
 
 
@@ -59,7 +67,7 @@ def test_the_checkpoint_holds_no_pickles() -> None:
 
 def test_texts_and_pictures_become_unit_vectors_of_512(encode: Encode) -> None:
     """Both sides share one space: float32, 512 dimensions, length one."""
-    picture = draw(Garment(colour="red", pattern="plain", kind="hat"), size_pixels=200, rng=Random(1))
+    picture = drawn(RED_HAT, size_pixels=200, seed=1)
 
     texts, pictures = encode(["a red hat"]), encode([picture])
 
@@ -88,7 +96,7 @@ def test_the_score_is_reached_again(encode: Encode, size_pixels: int, prefix: st
     for drawing in range(drawings):
         pictures = encode(
             [
-                draw(garment, size_pixels=size_pixels, rng=Random(f"test {SCORE['seed']} {drawing} {index}"))
+                drawn(garment, size_pixels=size_pixels, seed=f"test {SCORE['seed']} {drawing} {index}")
                 for index, garment in enumerate(garments)
             ]
         )
@@ -121,12 +129,12 @@ def test_a_drawn_red_hat_finds_red_hats(
 ) -> None:
     """A new drawing of a red hat, at any size, has red hats as its nearest pictures."""
     items, vectors = catalogue
-    red_hat = draw(Garment(colour="red", pattern="plain", kind="hat"), size_pixels=size_pixels, rng=Random(5))
+    red_hat = drawn(RED_HAT, size_pixels=size_pixels, seed=5)
 
     found = nearest(vectors, encode([red_hat])[0], 4, items)
 
     assert {(garment.colour, garment.kind) for garment in found} == {("red", "hat")}
-    assert Garment(colour="red", pattern="plain", kind="hat") in found
+    assert RED_HAT in found
 
 
 @pytest.mark.parametrize("kind", ["dress", "hat", "scarf", "trousers"])

@@ -14,6 +14,7 @@ from prethrift_backend.devstack.sample import SAMPLE_COUNT, SampleItem, sample_i
 
 @pytest.fixture(scope="module", name="items")
 def all_items() -> list[SampleItem]:
+    """List the whole catalogue once."""
     return list(sample_items())
 
 
