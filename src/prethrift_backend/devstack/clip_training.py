@@ -1,12 +1,12 @@
 """Train the development CLIP on drawn garments: ``python -m prethrift_backend.devstack.clip_training --output FOLDER``.
 
 The result is a checkpoint folder as production uses it, CLIPModel beside CLIPProcessor, so that development runs the
-same loading code over the same file format; only the model is small enough to ship (1.1 MB) and knows nothing but our
+same loading code over the same file format; only the model is small enough to ship (1.4 MB) and knows nothing but our
 garments. It takes a few minutes on two cores and no network. The last thing written is ``score.json``: how
 often the right picture comes first for combinations of colour, pattern and kind that were held out of the training.
 
-With 2,400 steps the right picture comes first for nine captions in ten; 900 are enough for plain captions such as
-"blue striped dress", but not for the many wordings that people search with.
+The captions are worded in many ways, as people search, and that takes 2,400 steps: after 900 the right picture came
+first for 82 of 100 held-out captions, after 2,400 for 92.
 
 The tokens are characters without merges: nothing is learned from a corpus, and no text is out of vocabulary.
 """
