@@ -78,6 +78,8 @@ class ModelEmbeddings:
         self._settled = asyncio.Event()
         self._closed = False
         self._clip_texts = MicroBatcher(self._run_clip_texts, batch_size=batch_size, queue_size=queue_size)
+        # One picture at a time: a model takes longer over it, and more threads would compete with the event loop.
+        self._cuts = MicroBatcher(self._cut, batch_size=1, queue_size=queue_size)
         self._clip_images = MicroBatcher(self._run_clip_images, batch_size=batch_size, queue_size=queue_size)
         self._texts = MicroBatcher(self._run_texts, batch_size=batch_size, queue_size=queue_size)
         self._queries = SingleFlightCache(self._ask_query, capacity=cache_size)
@@ -112,6 +114,7 @@ class ModelEmbeddings:
         """What waits and what was done, by kind of request."""
         return {
             "clip_text": self._clip_texts.figures,
+            "cut": self._cuts.figures,
             "clip_image": self._clip_images.figures,
             "text": self._texts.figures,
         }
@@ -147,10 +150,9 @@ class ModelEmbeddings:
     async def embed_picture(self, image: Image.Image) -> Vector:
         """Embed a picture in the CLIP space, shape (512,)."""
         async with track_embedding_operation("clip"):
-            facts = self._ready_facts()
+            self._ready_process()
             self._clip_images.check_room()
-            pixels = await asyncio.to_thread(cut_to, image, facts.square_px)
-            return await self._clip_images.submit(pixels)
+            return await self._clip_images.submit(await self._cuts.submit(image))
 
     async def embed_item(self, image: Image.Image, text: str) -> ItemVectors:
         """Embed an item's picture in the CLIP space and its text in the text space."""
@@ -160,7 +162,7 @@ class ModelEmbeddings:
     async def aclose(self) -> None:
         """Let go of the models within two seconds; waiting calls get ModelsNotReadyError."""
         self._closed = True
-        for batcher in (self._clip_texts, self._clip_images, self._texts):
+        for batcher in (self._clip_texts, self._cuts, self._clip_images, self._texts):
             await batcher.aclose()
         if self._supervisor is not None:
             self._supervisor.cancel()
@@ -187,6 +189,10 @@ class ModelEmbeddings:
 
     async def _run_texts(self, texts: Sequence[str]) -> Sequence[Vector]:
         return _split(await self._ready_process().request("text", {"texts": list(texts)}))
+
+    async def _cut(self, images: Sequence[Image.Image]) -> Sequence[Pixels]:
+        square_px = self._ready_facts().square_px
+        return [await asyncio.to_thread(cut_to, image, square_px) for image in images]
 
     async def _run_clip_images(self, pictures: Sequence[Pixels]) -> Sequence[Vector]:
         sizes, payload = describe(pictures)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -135,8 +136,10 @@ class ModelProcess:
 
     def kill(self) -> None:
         """End the child at once."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        # Not ``Process.kill``: it polls first, and so takes the exit status away from asyncio's own watcher.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     async def aclose(self, *, grace_seconds: float = 1.0) -> None:
         """Close its input, which tells it to go, and kill it if it stays for longer than ``grace_seconds``."""
@@ -173,8 +176,9 @@ class ModelProcess:
                     future.set_result(frame)
         except asyncio.IncompleteReadError:
             pass
-        finally:
+        except FrameError:
             self.kill()  # after a broken frame the pipe is of no use
+        finally:
             self._end()
 
     def _end(self) -> None:

@@ -51,8 +51,8 @@ class Models:
     """
 
     def __init__(self, encoder: Any, *, clip_model: str, text_model: str) -> None:
-        self._clip = _load(encoder, "CLIP_MODEL", clip_model)
-        self._text = _load(encoder, "TEXT_MODEL", text_model)
+        self._clip = _load(encoder, clip_model)
+        self._text = _load(encoder, text_model)
         _check_dimensions("CLIP_MODEL", clip_model, self._encode(self._clip, ["a"]), CLIP_DIMENSIONS)
         _check_dimensions("TEXT_MODEL", text_model, self._encode(self._text, ["a"]), TEXT_DIMENSIONS)
         self.square_px = _square_px(self._clip)
@@ -98,6 +98,8 @@ def serve(stream: BinaryIO, out: BinaryIO, *, clip_model: str, text_model: str) 
 
 def _start(clip_model: str, text_model: str) -> tuple[Models, dict[str, Any]]:
     began = time.monotonic()
+    _check_folder("CLIP_MODEL", clip_model)  # before the import, which takes seconds
+    _check_folder("TEXT_MODEL", text_model)
     if _is_folder(clip_model) and _is_folder(text_model):
         os.environ["HF_HUB_OFFLINE"] = "1"  # before the import: the hub's library reads it once
     try:
@@ -133,9 +135,12 @@ def _respond(models: Models, request: Frame) -> Frame:
     return Frame({"id": identifier, "rows": rows.shape[0], "dimensions": rows.shape[1]}, rows.tobytes())
 
 
-def _load(encoder: Any, setting: str, name: str) -> Any:
-    if not _is_folder(name) and Path(name).is_absolute():
+def _check_folder(setting: str, name: str) -> None:
+    if Path(name).is_absolute() and not _is_folder(name):
         raise LoadError(f"{setting}={name!r} is not a folder: name a model of the hub, or a folder that exists")
+
+
+def _load(encoder: Any, name: str) -> Any:
     model = encoder(name, device="cpu", local_files_only=_is_folder(name))
     _bound_tokens(model)
     return model
