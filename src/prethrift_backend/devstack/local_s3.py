@@ -25,7 +25,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
-_META_SUFFIX = ".meta.json"
+_META_SUFFIX = "=meta.json"  # no quoted key holds an equals sign
 # moto refuses anonymous requests to a private bucket, and takes any signature that has the right shape. In us-east-1 a
 # bucket is made without naming a region; in every other one the body would have to.
 _SIGNED = {
@@ -79,7 +79,7 @@ def _quote(name: str) -> str:
 
 
 def _write_whole(target: Path, data: bytes) -> None:
-    draft = target.with_name(target.name + ".new")
+    draft = target.with_name(target.name + "=new")
     draft.write_bytes(data)
     draft.replace(target)
 

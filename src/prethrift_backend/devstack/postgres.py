@@ -6,9 +6,12 @@ import logging
 import shutil
 import subprocess
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 with warnings.catch_warnings():
     # It asks for the user's runtime directory while it is imported, and where there is none (a container, root)
@@ -68,7 +71,8 @@ class EmbeddedPostgres:
         """Stop the server; a second call does nothing."""
         if self._server is not None:
             server, self._server = self._server, None
-            server.stop()
+            with suppress(psutil.NoSuchProcess):  # it went by itself, or was killed
+                server.stop()
 
     def remove(self) -> None:
         """Stop the server and remove its data."""

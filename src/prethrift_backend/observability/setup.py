@@ -15,7 +15,12 @@ from prometheus_client import CollectorRegistry
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import MetricsContract, load_metrics
 from prethrift_backend.observability import context
-from prethrift_backend.observability._names import LOG_EVENTS_DROPPED_TOTAL, LOGGER, TELEMETRY_FAILED
+from prethrift_backend.observability._names import (
+    LOG_EVENTS_DROPPED_TOTAL,
+    LOGGER,
+    TELEMETRY_ERRORS_TOTAL,
+    TELEMETRY_FAILED,
+)
 from prethrift_backend.observability.logs import (
     ConsoleRender,
     Output,
@@ -73,6 +78,8 @@ class Telemetry:
     def fail(self, where: str, error: Exception) -> None:
         """Count a fault of the telemetry itself and log the first of its kind; under strict raise it."""
         self.errors += 1
+        with suppress(Exception):
+            self.metrics.family(TELEMETRY_ERRORS_TOTAL).labels().inc()
         kind = (where, type(error).__qualname__)
         if kind not in self._known_faults:
             self._known_faults.add(kind)
@@ -142,7 +149,9 @@ def configure(
     output by default. Under ``strict`` a broken contract and a fault of the telemetry raise, which tests want.
     Raises ConfigurationError when LOG_FILE cannot be opened.
     """
-    metrics = MetricSet(contract or load_metrics(), registry=registry, strict=strict)
+    metrics = MetricSet(
+        contract or load_metrics(), registry=registry, strict=strict, service_version=settings.service_version
+    )
     telemetry = Telemetry(settings, metrics=metrics, log_stream=log_stream, strict=strict)
     telemetry._enter()
     return telemetry

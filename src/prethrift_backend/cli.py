@@ -1,0 +1,154 @@
+"""The command `prethrift-backend`.
+
+Each command imports what it needs when it runs, so that `config` does not wait for a web framework to load and `serve`
+does not need the development stack. This is the top layer: nothing imports it, and nothing is hidden by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prethrift_backend import __version__
+from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, PrethriftError
+
+_CONFIGURATION_STATUS = 2
+_FAILURE_STATUS = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process: 0 done, 1 failed, 2 wrong usage or configuration."""
+    chosen = _make_parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = chosen.command
+    try:
+        command(chosen)
+    except ConfigurationError as error:
+        _complain(error)
+        sys.exit(_CONFIGURATION_STATUS)
+    except PrethriftError as error:
+        print(f"prethrift-backend: {error}", file=sys.stderr)
+        sys.exit(_FAILURE_STATUS)
+    except BrokenPipeError:
+        # The reader of our output has seen enough (`… | head`); what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 + SIGINT, as shells have it
+
+
+def _complain(error: ConfigurationError) -> None:
+    count = len(error.faults)
+    things = "1 setting is" if count == 1 else f"{count} settings are"
+    print(f"prethrift-backend: {things} not usable, nothing was started:", file=sys.stderr)
+    for fault in error.faults:
+        print(f"  {fault}", file=sys.stderr)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="prethrift-backend", description="A search backend for second-hand clothes.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"prethrift-backend {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add(commands, serve, "serve", "serve with the settings of the environment")
+    dev = _add(commands, develop, "dev", "serve a sample catalogue on an embedded PostgreSQL and a local S3")
+    dev.add_argument("--data-dir", type=Path, help="the folder for the data; without it, one in your data directory")
+    _add(commands, migrate, "migrate", "bring the database's tables up to date; safe when several start at once")
+    _add(commands, show_config, "config", "print the settings in force and where each came from")
+    sweep = _add(commands, sweep_orphans, "sweep", "find pictures without an item and items without a picture")
+    sweep.add_argument("--remove", action="store_true", help="remove the pictures that have no item")
+    sweep.add_argument(
+        "--older-than-seconds", type=float, default=3600.0, help="leave out younger ones: an ingest may be under way"
+    )
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    command: Callable[[argparse.Namespace], None],
+    name: str,
+    summary: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary.capitalize() + ".", allow_abbrev=False)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def serve(_arguments: argparse.Namespace) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    from prethrift_backend.config import load
+    from prethrift_backend.server import serve_application
+
+    loaded = load()
+    for warning in loaded.warnings:
+        print(f"prethrift-backend: warning: {warning}", file=sys.stderr)
+    serve_application(loaded.settings)
+
+
+def develop(arguments: argparse.Namespace) -> None:
+    """Serve the sample catalogue on embedded defaults."""
+    try:
+        from prethrift_backend.devstack import stack
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("prethrift_backend"):
+            raise
+        print(
+            f"prethrift-backend dev needs the module {error.name!r}, which is not installed: "
+            "pip install 'prethrift-backend[embeddings,dev]'",
+            file=sys.stderr,
+        )
+        sys.exit(_CONFIGURATION_STATUS)
+    stack.run(arguments.data_dir)
+
+
+def migrate(_arguments: argparse.Namespace) -> None:
+    """Bring the database up to date and say what changed."""
+    from prethrift_backend.stores.migrations import migrate as run
+
+    done = asyncio.run(run(_database_url()))
+    if done.before == done.after:
+        print(f"the database is up to date, at revision {done.after}")
+    else:
+        print(f"the database went from revision {done.before or 'none'} to {done.after}")
+
+
+def show_config(_arguments: argparse.Namespace) -> None:
+    """Print the settings, secrets masked, and names that look misspelt."""
+    from prethrift_backend.config import describe_settings, load
+
+    print(describe_settings(load()))
+
+
+def sweep_orphans(arguments: argparse.Namespace) -> None:
+    """Find what a failure in the middle of an ingest or a removal may have left, and remove it when asked."""
+    from prethrift_backend.config import load_settings
+    from prethrift_backend.main import sweep
+
+    report = asyncio.run(
+        sweep(load_settings(), older_than_seconds=arguments.older_than_seconds, remove=arguments.remove)
+    )
+    for key in report.orphaned_keys:
+        print(f"picture without an item: {key}")
+    for item_id in report.items_without_picture:
+        print(f"item without a picture: {item_id}")
+    print(
+        f"{len(report.orphaned_keys)} pictures without an item, {report.removed_count} of them removed; "
+        f"{len(report.items_without_picture)} items without a picture"
+    )
+
+
+def _database_url() -> str:
+    from prethrift_backend.config import load_settings
+
+    url = load_settings().database_url
+    if url is None:
+        fix = "give the address, such as postgresql://user:password@host/database"
+        raise ConfigurationError([ConfigurationFault("DATABASE_URL", None, "is not set", fix)])
+    return url.get_secret_value()
+
+
+if __name__ == "__main__":
+    main()

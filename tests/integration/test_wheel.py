@@ -1,0 +1,92 @@
+"""The package as others get it: a wheel in a clean environment, far from the source tree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from the source tree."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel without extras into an environment of its own; give its command."""
+    environment = tmp_path_factory.mktemp("clean")
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    command = [environment / "bin/python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel]
+    subprocess.run(command, check=True, timeout=300)
+    return environment / "bin/prethrift-backend"
+
+
+def _run(command: Path, *arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    inherited = {"PATH": os.environ["PATH"]}
+    return subprocess.run(
+        [command, *arguments],
+        cwd=folder,
+        env=inherited | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_wheel_carries_the_contracts_and_the_development_models(wheel: Path) -> None:
+    """Every file of contracts/ and of the small CLIP is in the wheel, once."""
+    names = zipfile.ZipFile(wheel).namelist()
+    contracts = {f"prethrift_backend/contracts/data/{file.name}" for file in (ROOT / "contracts").iterdir()}
+
+    assert contracts <= set(names)
+    assert "prethrift_backend/devstack/clip/model.safetensors" in names
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.timeout(400)
+def test_the_command_runs_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    """`prethrift-backend config` works in a clean environment, in a folder that is not the source tree."""
+    done = _run(installed, "config", folder=tmp_path, PORT="8123")
+
+    assert done.returncode == 0, done.stderr
+    assert "8123" in done.stdout
+
+
+def test_the_installed_package_finds_its_contracts(installed: Path, tmp_path: Path) -> None:
+    """The contracts are read from inside the installed package, not from a source tree."""
+    script = (
+        "from prethrift_backend.contracts import find_contracts, load_metrics; load_metrics(); print(find_contracts())"
+    )
+    done = _run(installed.with_name("python"), "-c", script, folder=tmp_path)
+
+    assert done.stdout.strip().endswith("prethrift_backend/contracts/data"), done.stderr
+
+
+def test_a_missing_extra_is_named_with_the_line_that_installs_it(installed: Path, tmp_path: Path) -> None:
+    """`dev` without the extras ends with status 2 and the literal install line."""
+    done = _run(installed, "dev", folder=tmp_path)
+
+    assert done.returncode == 2
+    assert "pip install 'prethrift-backend[embeddings,dev]'" in done.stderr
+
+
+def test_every_fault_of_the_configuration_is_reported_before_anything_starts(installed: Path, tmp_path: Path) -> None:
+    """`serve` with two faults names both, with rule and fix, and ends with status 2."""
+    done = _run(installed, "serve", folder=tmp_path, PORT="http", TRACE_SAMPLE_RATE="1.5")
+
+    assert done.returncode == 2
+    assert "PORT='http'" in done.stderr
+    assert "TRACE_SAMPLE_RATE='1.5'" in done.stderr

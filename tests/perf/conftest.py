@@ -1,0 +1,137 @@
+"""What the session `perf` shares: the parts under measurement, and the table of figures at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from tests.support.databases import PostgresServer, fresh_database, start_server
+
+from prethrift_backend.config import Settings
+from prethrift_backend.devstack.stack import development_models
+from prethrift_backend.embeddings import ModelEmbeddings
+from prethrift_backend.stores import Postgres
+from prethrift_backend.stores.migrations import migrate
+
+REPORT = Path(__file__).parents[2] / "build" / "perf.json"
+MODELS_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; the limits are what the project promises, None where it only reports."""
+
+    name: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Tell whether the value is within its limits."""
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+    def limit(self) -> str:
+        """Write the limit as it stands in the table."""
+        if self.at_least is not None:
+            return f">= {self.at_least:g}"
+        return "" if self.at_most is None else f"<= {self.at_most:g}"
+
+
+@dataclass
+class Figures:
+    """The figures of one run."""
+
+    taken: list[Figure] = field(default_factory=list)
+
+    def take(
+        self, name: str, value: float, unit: str, *, at_least: float | None = None, at_most: float | None = None
+    ) -> None:
+        """Keep a figure for the table, then hold it to its limit."""
+        figure = Figure(name, value, unit, at_least, at_most)
+        self.taken.append(figure)
+        assert figure.is_met, f"{name}: {value:.4g} {unit}, promised is {figure.limit()}"
+
+
+_figures = pytest.StashKey[Figures]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with no figure."""
+    config.stash[_figures] = Figures()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table, and keep it as JSON in build/perf.json."""
+    taken = config.stash[_figures].taken
+    if not taken:
+        return
+    terminalreporter.section("figures")
+    for figure in taken:
+        verdict = "" if not figure.limit() else "met" if figure.is_met else "NOT MET"
+        terminalreporter.line(
+            f"{figure.name:<58} {figure.value:>10.4g} {figure.unit:<10} {figure.limit():<9} {verdict}".rstrip()
+        )
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps({"machine": _machine(), "figures": [asdict(figure) for figure in taken]}, indent=2))
+
+
+def _machine() -> dict[str, object]:
+    return {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """Give the place where figures are kept."""
+    return pytestconfig.stash[_figures]
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """Give one event loop for the whole session: the parts under measurement live longer than a test."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """Run the embedded PostgreSQL."""
+    with start_server("embedded", image="") as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def open_database(server: PostgresServer) -> AsyncIterator[Postgres]:
+    """Open a fresh database with the tables of the backend."""
+    async with fresh_database(server) as url:
+        await migrate(url)
+        postgres = Postgres.from_settings(Settings(database_url=SecretStr(url)))
+        try:
+            yield postgres
+        finally:
+            await postgres.aclose()
+
+
+@pytest.fixture(scope="session")
+def models(runner: asyncio.Runner) -> Iterator[ModelEmbeddings]:
+    """Load the development models as the backend does."""
+    embeddings = ModelEmbeddings.from_settings(Settings(**development_models()))
+
+    async def load() -> None:
+        embeddings.start()
+        await embeddings.wait_ready(MODELS_SECONDS)
+
+    runner.run(load())
+    yield embeddings
+    runner.run(embeddings.aclose())

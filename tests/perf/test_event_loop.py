@@ -1,0 +1,1 @@
+"""How long anything holds the event loop."""

@@ -1,0 +1,128 @@
+"""How well and how fast a search finds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import count, product
+from typing import Any
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+from sqlalchemy import text
+from tests.perf.conftest import Figures, open_database
+from tests.perf.mixture import Mixture, clip_mixture, insert_items, vector_text
+from tests.support.databases import PostgresServer
+
+from prethrift_backend.embeddings import ModelEmbeddings
+from prethrift_backend.search import SearchQuery, SearchService
+from prethrift_backend.stores import Postgres
+
+QUERIES = 100
+NEAREST = 10
+WARM_UP = 5
+
+_NEAREST = text("SELECT id FROM items ORDER BY clip_vector <=> CAST(:vector AS vector) LIMIT :count")
+_COLOURS = ("blue", "red", "green", "yellow", "black", "white", "pink", "brown", "grey", "purple")
+_THINGS = ("striped dress", "dotted hat", "plain coat", "checked skirt", "woollen scarf", "linen shirt")
+_QUALITIES = ("", "worn once", "size M", "for winter", "like new")
+
+
+async def _nearest(postgres: Postgres, vector: str, *, exact: bool) -> set[Any]:
+    async with postgres.begin() as connection:
+        if exact:
+            await connection.execute(text("SET LOCAL enable_indexscan = off"))
+        return set((await connection.execute(_NEAREST, {"vector": vector, "count": NEAREST})).scalars())
+
+
+async def _recall(postgres: Postgres, mixture: Mixture) -> float:
+    """Return the mean share of the exact nearest that the index finds."""
+    shares = []
+    for vector in mixture.draw(QUERIES):
+        found = await _nearest(postgres, vector_text(vector), exact=False)
+        wanted = await _nearest(postgres, vector_text(vector), exact=True)
+        shares.append(len(found & wanted) / NEAREST)
+    return float(np.mean(shares))
+
+
+async def _measure_recall(server: PostgresServer, items: int) -> float:
+    async with open_database(server) as postgres:
+        mixture = clip_mixture()
+        await insert_items(postgres, items, mixture)
+        return await _recall(postgres, mixture)
+
+
+def _words() -> Iterator[str]:
+    """Give queries without end, none twice: a vector from the cache would make the search look faster."""
+    for number in count():
+        for parts in product(_COLOURS, _THINGS, _QUALITIES):
+            yield f"{' '.join(parts).strip()} {number or ''}".strip()
+
+
+def _measure_latency(
+    benchmark: BenchmarkFixture, runner: asyncio.Runner, service: SearchService, rounds: int
+) -> Sequence[float]:
+    """Return the seconds of each search by words, one after the other."""
+    words = _words()
+    benchmark.pedantic(
+        lambda query: runner.run(service.text(query)),
+        setup=lambda: ((SearchQuery(q=next(words)),), {}),
+        rounds=rounds,
+        warmup_rounds=WARM_UP,
+    )
+    assert benchmark.stats is not None
+    return list(benchmark.stats.stats.data)
+
+
+def _take_latency(figures: Figures, benchmark: BenchmarkFixture, seconds: Sequence[float], items: int) -> None:
+    for share in (50, 95):
+        milliseconds = float(np.percentile(seconds, share)) * 1000
+        benchmark.extra_info[f"p{share}_ms"] = milliseconds
+        figures.take(f"text search over {items:,} items, p{share}", milliseconds, "ms")
+
+
+@pytest.fixture
+def filled(request: pytest.FixtureRequest, runner: asyncio.Runner, server: PostgresServer) -> Iterator[Postgres]:
+    """Give a database with as many items as the parameter says."""
+    stack = open_database(server)
+    postgres = runner.run(stack.__aenter__())
+    runner.run(insert_items(postgres, request.param, clip_mixture()))
+    yield postgres
+    runner.run(stack.__aexit__(None, None, None))
+
+
+def test_recall_over_5_000_items(runner: asyncio.Runner, server: PostgresServer, figures: Figures) -> None:
+    """The index finds at least 95 of 100 of the exact ten nearest."""
+    recall = runner.run(_measure_recall(server, 5_000))
+
+    figures.take("recall@10 of HNSW over 5,000 items", recall, "", at_least=0.95)
+
+
+@pytest.mark.parametrize("filled", [600], indirect=True)
+def test_text_search_over_600_items(
+    filled: Postgres, models: ModelEmbeddings, runner: asyncio.Runner, benchmark: BenchmarkFixture, figures: Figures
+) -> None:
+    """A search by words over the size of the sample catalogue, embedding included."""
+    seconds = _measure_latency(benchmark, runner, SearchService(filled, models), rounds=200)
+
+    _take_latency(figures, benchmark, seconds, 600)
+
+
+@pytest.mark.bench
+def test_recall_over_100_000_items(runner: asyncio.Runner, server: PostgresServer, figures: Figures) -> None:
+    """The index finds at least 95 of 100 of the exact ten nearest, over a large catalogue too."""
+    recall = runner.run(_measure_recall(server, 100_000))
+
+    figures.take("recall@10 of HNSW over 100,000 items", recall, "", at_least=0.95)
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("filled", [100_000], indirect=True)
+def test_text_search_over_100_000_items(
+    filled: Postgres, models: ModelEmbeddings, runner: asyncio.Runner, benchmark: BenchmarkFixture, figures: Figures
+) -> None:
+    """A search by words over a large catalogue, embedding included."""
+    seconds = _measure_latency(benchmark, runner, SearchService(filled, models), rounds=200)
+
+    _take_latency(figures, benchmark, seconds, 100_000)

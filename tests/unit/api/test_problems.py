@@ -1,0 +1,158 @@
+"""How errors become problem documents."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated
+
+import httpx
+import pytest
+from fastapi import FastAPI, Query
+from starlette.responses import Response
+
+from prethrift_backend.api import problems
+from prethrift_backend.api.problems import Problem, install_handlers, problem_responses, use_problem_media_type
+from prethrift_backend.exceptions import (
+    BodyTooLargeError,
+    DatabaseUnavailableError,
+    EmbeddingQueueFullError,
+    ExpectedError,
+    ImageStoreUnavailableError,
+    InvalidPictureError,
+    InvalidQueryError,
+    ItemNotFoundError,
+    ModelsNotReadyError,
+    PrethriftError,
+    UnsupportedPictureError,
+)
+
+Client = httpx.AsyncClient
+
+
+def _raising(error: Exception) -> Callable[[], Response]:
+    def endpoint() -> Response:
+        raise error
+
+    return endpoint
+
+
+def _application() -> FastAPI:
+    app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
+    install_handlers(app)
+
+    @app.get("/limited", responses=problem_responses())
+    async def limited(limit: Annotated[int, Query(le=100)], secret: str) -> None:
+        """Take a number."""
+
+    return app
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    """Give a client of an application with our handlers and one route that validates."""
+    async with _client_of(_application()) as client:
+        yield client
+
+
+def _client_of(app: FastAPI) -> Client:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return Client(transport=transport, base_url="http://test")
+
+
+async def _problem_for(error: Exception) -> httpx.Response:
+    app = _application()
+    app.add_api_route("/failing", _raising(error))
+    async with _client_of(app) as client:
+        return await client.get("/failing")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ItemNotFoundError("no such item"), 404),
+        (InvalidQueryError("no such query"), 422),
+        (InvalidPictureError("broken"), 422),
+        (UnsupportedPictureError("not a picture"), 415),
+        (BodyTooLargeError("too large"), 413),
+        (DatabaseUnavailableError("away"), 503),
+        (ImageStoreUnavailableError("away"), 503),
+        (ModelsNotReadyError("loading"), 503),
+        (EmbeddingQueueFullError("full"), 503),
+    ],
+)
+async def test_every_error_of_ours_is_a_problem_with_its_own_code(error: PrethriftError, status: int) -> None:
+    """An error raised on purpose answers its status, its code and its text, as application/problem+json."""
+    response = await _problem_for(error)
+
+    problem = Problem.model_validate(response.json())
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.status_code, problem.status) == (status, status)
+    assert (problem.code, problem.type) == (error.code, f"urn:prethrift:problem:{error.code}")
+    assert (problem.detail, problem.instance) == (str(error), "/failing")
+
+
+async def test_an_error_class_without_a_status_of_its_own_takes_that_of_its_base() -> None:
+    """A subclass of an expected error is answered like its parent, never with a 500."""
+
+    class LostItemError(ItemNotFoundError):
+        code = "lost_item"
+
+    response = await _problem_for(LostItemError("lost"))
+
+    assert (response.status_code, response.json()["code"]) == (404, "lost_item")
+
+
+def test_every_expected_error_has_a_status() -> None:
+    """No expected error was forgotten in the table of statuses."""
+    own = {kind for kind in ExpectedError.__subclasses__() if kind.__module__.startswith("prethrift_backend")}
+
+    assert set(problems._STATUSES) == own
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"), [(DatabaseUnavailableError("away"), "5"), (EmbeddingQueueFullError("full"), "1")]
+)
+async def test_an_operational_error_says_when_to_try_again(error: PrethriftError, seconds: str) -> None:
+    """A 503 carries Retry-After, from the error's class."""
+    response = await _problem_for(error)
+
+    assert response.headers["retry-after"] == seconds
+
+
+async def test_a_bug_tells_the_caller_nothing_of_the_exception() -> None:
+    """A 500 has the code `internal` and not a word of the exception's text."""
+    response = await _problem_for(RuntimeError("postgresql://app:hunter2@db/x is broken"))
+
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    assert "hunter2" not in response.text
+
+
+async def test_a_faulty_request_names_every_fault_and_no_value(client: Client) -> None:
+    """A 422 of the framework lists each part with its rule, and repeats nothing of what was sent."""
+    response = await client.get("/limited?limit=hunter2")
+
+    locations = [fault["location"] for fault in response.json()["errors"]]
+    assert (response.status_code, locations) == (422, ["query.limit", "query.secret"])
+    assert "hunter2" not in response.text
+
+
+async def test_an_unknown_path_and_a_wrong_method_are_problems(client: Client) -> None:
+    """The framework's own 404 and 405 come in the same form, and a 405 still names the methods."""
+    missing = await client.get("/nowhere")
+    refused = await client.post("/limited")
+
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
+def test_the_openapi_document_names_the_media_type_of_problems() -> None:
+    """An error response stands in the document as application/problem+json, and not as application/json."""
+    app = FastAPI()
+    app.add_api_route("/x", _raising(ItemNotFoundError("x")), responses=problem_responses(404))
+    document = app.openapi()
+
+    use_problem_media_type(document)
+
+    content = document["paths"]["/x"]["get"]["responses"]["404"]["content"]
+    assert list(content) == ["application/problem+json"]
