@@ -1,7 +1,7 @@
 """PostgreSQL: one engine for requests, one connection of its own for the health check.
 
 PgBouncer: prepared statements are used, so put it in session mode, or in transaction mode from its version 1.21 on
-with ``max_prepared_statements`` above 0. In transaction mode the two ``hnsw`` settings below must be set on the server
+with ``max_prepared_statements`` above 0. In transaction mode the settings of ``_SESSION_SETUP`` must be set on the server
 (``ALTER DATABASE … SET``), because a session's settings do not follow the client there.
 """
 
@@ -34,10 +34,13 @@ CLOSE_TIMEOUT_SECONDS = 2.0
 
 # pgvector's scan returns at most ef_search rows, and each search source wants 200 candidates; its default is 40.
 # relaxed_order lets the scan go on when a filter threw rows away; the search ranks by distance again itself.
-# One statement when a connection is made, and none for each query. A server without pgvector takes both as unknown
-# settings without complaint, so the same connection can be used to migrate it.
+# random_page_cost: the default of 4 is for turning disks, and makes the planner read whole tables of several thousand
+# vectors, whose real size (they lie apart from their rows) it does not see; 1.1 is usual for solid-state disks.
+# One statement when a connection is made, and none for each query. A server without pgvector takes its settings as
+# unknown ones without complaint, so the same connection can be used to migrate it.
 _SESSION_SETUP = (
-    "SELECT set_config('hnsw.ef_search', '200', false), set_config('hnsw.iterative_scan', 'relaxed_order', false)"
+    "SELECT set_config('hnsw.ef_search', '200', false), set_config('hnsw.iterative_scan', 'relaxed_order', false), "
+    "set_config('random_page_cost', '1.1', false)"
 )
 
 Connector = Callable[..., Awaitable[Any]]
