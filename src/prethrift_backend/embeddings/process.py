@@ -96,6 +96,8 @@ class ModelProcess:
         try:
             header = (await receive_frame(_stdout(self._process))).header
         except (asyncio.IncompleteReadError, FrameError) as error:
+            if isinstance(error, FrameError):
+                self.kill()  # it lives, and writes what is no frame
             status = await self.wait()
             raise ModelLoadError(
                 f"the models' process ended while it loaded them, with status {status}; see its last lines in the log",
@@ -171,7 +173,7 @@ class ModelProcess:
         try:
             while True:
                 frame = await receive_frame(_stdout(self._process))
-                future = self._pending.get(frame.header["id"])
+                future = self._pending.get(frame.header.get("id", -1))
                 if future is not None and not future.done():  # else nobody waits any more
                     future.set_result(frame)
         except asyncio.IncompleteReadError:
