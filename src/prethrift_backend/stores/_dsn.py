@@ -35,7 +35,7 @@ def clean_dsn(database_url: str) -> str:
     scheme, separator, rest = base.partition("://")
     base = scheme.partition("+")[0] + separator + rest
     kept = [(name, value) for name, value in _parameters(query) if name not in _CLIENT_ONLY]
-    return f"{base}?{urlencode(kept, quote_via=quote)}" if kept else base
+    return f"{base}?{urlencode(kept, quote_via=quote, safe='/')}" if kept else base
 
 
 def names_application(database_url: str) -> bool:

@@ -1,8 +1,8 @@
 """PostgreSQL: one engine for requests, one connection of its own for the health check.
 
 PgBouncer: prepared statements are used, so put it in session mode, or in transaction mode from its version 1.21 on
-with ``max_prepared_statements`` above 0. In transaction mode the settings of ``_SESSION_SETUP`` must be set on the server
-(``ALTER DATABASE … SET``), because a session's settings do not follow the client there.
+with ``max_prepared_statements`` above 0. In transaction mode the settings of ``_SESSION_SETUP`` must be set on the
+server (``ALTER DATABASE … SET``), because a session's settings do not follow the client there.
 """
 
 from __future__ import annotations
