@@ -89,7 +89,7 @@ async def test_a_full_queue_refuses_at_once(batcher: MicroBatcher[int, int]) -> 
 
 
 async def test_a_cancelled_caller_leaves_the_queue(batcher: MicroBatcher[int, int], gate: Gate) -> None:
-    """An item whose caller gave up is never run and frees its place; the others get their answers."""
+    """An item whose caller gave up is never run; the others get their answers."""
     first = await _submit(batcher, [0])
     leaver, *others = await _submit(batcher, [1, 2, 3])
 
@@ -99,6 +99,18 @@ async def test_a_cancelled_caller_leaves_the_queue(batcher: MicroBatcher[int, in
 
     assert await asyncio.gather(*first, *others) == [0, 4, 6]
     assert gate.batches == [[0], [2, 3]]
+
+
+async def test_a_cancelled_caller_frees_its_place(batcher: MicroBatcher[int, int]) -> None:
+    """A full queue has room again as soon as one who waits gives up."""
+    await _submit(batcher, range(4))
+    leaver, *_ = await _submit(batcher, range(8))
+
+    leaver.cancel()
+    await asyncio.sleep(0)
+
+    batcher.check_room()
+    assert batcher.figures.queue_length == 7
 
 
 async def test_a_caller_may_leave_a_batch_in_flight(batcher: MicroBatcher[int, int], gate: Gate) -> None:
