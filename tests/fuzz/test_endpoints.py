@@ -50,7 +50,7 @@ def healthy() -> Iterator[str]:
     with start_server("embedded", image="") as server, s3_server() as endpoint, fresh_bucket(endpoint) as bucket:
         context = fresh_database(server)
         with asyncio.Runner() as runner:
-            url = runner.run(context.__aenter__())
+            url = server.url(runner.run(context.__aenter__()))
             runner.run(migrate(url))
             with _backend(port, url, AWS_ENDPOINT_URL_S3=endpoint, IMAGES_BUCKET=bucket) as process:
                 process.wait_for(lambda: _status(port, "/health/ready") == 200, 120)

@@ -114,7 +114,8 @@ def server() -> Iterator[PostgresServer]:
 @contextlib.asynccontextmanager
 async def open_database(server: PostgresServer) -> AsyncIterator[Postgres]:
     """Open a fresh database with the tables of the backend."""
-    async with fresh_database(server) as url:
+    async with fresh_database(server) as name:
+        url = server.url(name)
         await migrate(url)
         postgres = Postgres.from_settings(Settings(database_url=SecretStr(url)))
         try:

@@ -26,7 +26,7 @@ STARTS = 5
 def database(runner: asyncio.Runner, server: PostgresServer) -> Iterator[str]:
     """Give the address of a database with the tables of the backend."""
     context = fresh_database(server)
-    url = runner.run(context.__aenter__())
+    url = server.url(runner.run(context.__aenter__()))
     runner.run(migrate(url))
     yield url
     runner.run(context.__aexit__(None, None, None))

@@ -54,10 +54,10 @@ def run(folder: Path | None) -> None:
     """
     # The address first: nobody wants to hear after a minute of filling that the port is in use.
     sock = listen(load_settings(overrides={"environment": "development"}))
-    with sock, DataFolder(folder or default_folder()) as data:
-        # Either comes when the end was asked for during the start; everything has been closed on the way out.
-        with suppress(KeyboardInterrupt, asyncio.CancelledError):
-            asyncio.run(_serve(data, sock, Narrator()))
+    # Either exception comes when the end was asked for during the start; everything was closed on the way out.
+    ended = suppress(KeyboardInterrupt, asyncio.CancelledError)
+    with sock, DataFolder(folder or default_folder()) as data, ended:
+        asyncio.run(_serve(data, sock, Narrator()))
     Narrator().say("==> stopped")
 
 
