@@ -18,6 +18,7 @@ from sqlalchemy import (
     Double,
     Float,
     Label,
+    Numeric,
     Row,
     Select,
     Text,
@@ -95,7 +96,8 @@ def visual_statement(query: VisualQuery, vector: Vector) -> Select[Any]:
 def _filters(query: VisualQuery) -> list[ColumnElement[bool]]:
     filters: list[ColumnElement[bool]] = []
     if query.max_price is not None:
-        filters.append(items.c.price <= query.max_price)
+        # Without the column's precision, by which a limit of a thousand millions would not be a number.
+        filters.append(items.c.price <= literal(query.max_price, Numeric()))
     if query.category is not None:
         filters.append(items.c.category == query.category)
     return filters

@@ -131,6 +131,14 @@ async def test_filters_hold_for_every_hit(search: SearchService, is_visual: bool
     assert all(hit.item.category == "coat" and hit.item.price <= 40 for hit in results.hits)
 
 
+@pytest.mark.parametrize(("max_price", "count"), [("1e30", 24), ("4.995", 1), ("5", 1), ("0", 0)])
+async def test_any_price_is_a_limit(search: SearchService, max_price: str, count: int) -> None:
+    """A limit may be larger or finer than a price can be; hats cost 2, 6, 10 and so on."""
+    results = await search.text(SearchQuery("hat", category="hat", max_price=Decimal(max_price), limit=50))
+
+    assert len(results.hits) == count
+
+
 @pytest.mark.parametrize("is_visual", [False, True])
 async def test_pages_together_are_the_one_large_page(search: SearchService, is_visual: bool) -> None:
     """Following next_offset shows each item once, in the order of a single large page."""
