@@ -34,7 +34,15 @@ def health_router(endpoint: HealthEndpoint, body_schema: Mapping[str, Any]) -> A
             response_class=Response,
             responses=_documented(kind, body_schema),
         )
-        router.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
+        router.add_api_route(
+            path,
+            answer,
+            methods=["HEAD"],
+            name=f"{kind}_head",
+            summary=f"{summary}: the status alone",
+            response_class=Response,
+            responses=_DOCUMENTED_HEAD,
+        )
     return router
 
 
@@ -51,11 +59,19 @@ def _answering(endpoint: HealthEndpoint, kind: Kind) -> Callable[[Request], Awai
     return answer
 
 
+_DESCRIPTIONS = {
+    200: "Healthy, or degraded: requests are served.",
+    503: "Unhealthy, starting or draining: send requests elsewhere.",
+}
+_DOCUMENTED_HEAD: dict[int | str, dict[str, Any]] = {
+    status: {"description": description} for status, description in _DESCRIPTIONS.items()
+}
+
+
 def _documented(kind: Kind, body_schema: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     content: dict[str, Any] = {"application/json": {"schema": dict(body_schema)}}
     if kind == "health":
         content |= {form: {"schema": {"type": "string"}} for form in _TEXT_FORMS}
     return {
-        200: {"description": "Healthy, or degraded: requests are served.", "content": content},
-        503: {"description": "Unhealthy, starting or draining: send requests elsewhere.", "content": content},
+        status: {"description": description, "content": content} for status, description in _DESCRIPTIONS.items()
     }

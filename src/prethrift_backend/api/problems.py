@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from prethrift_backend.catalogue import ItemExistsError
 from prethrift_backend.exceptions import (
@@ -132,7 +133,21 @@ async def answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone; for the type checker
     status = HTTPStatus(error.status_code)
     code = "_".join(status.phrase.lower().replace("-", " ").split())
-    return problem_response(request, status, code=code, detail=str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_documented_methods(request) | _named_methods(headers)))
+    return problem_response(request, status, code=code, detail=str(error.detail), headers=headers)
+
+
+def _documented_methods(request: Request) -> set[str]:
+    """Return every method of the path: the router names those of one route, and a path may have several."""
+    paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    matching = (methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path))
+    return {method.upper() for methods in matching for method in methods}
+
+
+def _named_methods(headers: Mapping[str, str]) -> set[str]:
+    return {method.strip() for method in headers.get("Allow", "").split(",") if method.strip()}
 
 
 async def answer_bug(request: Request, _error: Exception) -> Response:

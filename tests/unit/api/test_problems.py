@@ -146,6 +146,17 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems(client: Client) -
     assert refused.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_wrong_method_is_told_every_method_of_the_path() -> None:
+    """A path with two routes names the methods of both in Allow."""
+    app = _application()
+    app.add_api_route("/things/{name}", _raising(ItemNotFoundError("x")), methods=["GET"])
+    app.add_api_route("/things/{name}", _raising(ItemNotFoundError("x")), methods=["DELETE"])
+    async with _client_of(app) as client:
+        refused = await client.post("/things/a")
+
+    assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE, GET")
+
+
 def test_the_openapi_document_names_the_media_type_of_problems() -> None:
     """An error response stands in the document as application/problem+json, and not as application/json."""
     app = FastAPI()
