@@ -91,7 +91,7 @@ def test_every_hit_says_why_it_is_there(running: Running) -> None:
 
 def test_the_three_printed_curl_lines_work(running: Running, tmp_path: Path) -> None:
     """Each line to try that the start prints can be pasted as it stands, in its order."""
-    lines = re.findall(r"(curl .+)", running.process.output())
+    lines = re.findall(r"(curl .+)", running.process.output)
 
     answers = [
         subprocess.run(["bash", "-c", f"{line} --fail -sS"], cwd=tmp_path, capture_output=True, check=True).stdout
@@ -157,7 +157,7 @@ def test_the_second_start_takes_nothing_in_again_and_interrupt_stops_all(running
 
     with _make_run(running.home, free_port()) as again:
         again.wait_for_output("Prethrift is ready", SECOND_START_SECONDS)
-        output = again.output()
+        output = again.output
 
     assert left == []
     assert f"the sample catalogue of {SAMPLE_COUNT} garments is there" in output

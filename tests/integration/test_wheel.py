@@ -28,7 +28,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel without extras into an environment of its own; give its command."""
     environment = tmp_path_factory.mktemp("clean")
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    command = [environment / "bin/python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel]
+    pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q"]
+    command = [*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)]
     subprocess.run(command, check=True, timeout=300)
     return environment / "bin/prethrift-backend"
 

@@ -36,12 +36,16 @@ async def client(integration_settings: Settings) -> AsyncIterator[httpx.AsyncCli
         yield client
 
 
-async def _add(client: httpx.AsyncClient, picture: bytes | None = None, **fields: str) -> httpx.Response:
-    return await client.post("/api/items", data=FIELDS | fields, files={"image": picture or _picture()})
+async def _add(client: httpx.AsyncClient, picture: bytes | None = None, *, title: str = "Dress") -> httpx.Response:
+    return await _post(client, picture or _picture(), {"title": title})
+
+
+async def _post(client: httpx.AsyncClient, picture: bytes, fields: dict[str, str]) -> httpx.Response:
+    return await client.post("/api/items", data=FIELDS | fields, files={"image": picture})
 
 
 async def _added(client: httpx.AsyncClient, **fields: str) -> dict[str, Any]:
-    response = await _add(client, **fields)
+    response = await _post(client, _picture(), fields)
     assert response.status_code == 201, response.text
     item: dict[str, Any] = response.json()
     return item

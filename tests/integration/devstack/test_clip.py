@@ -46,7 +46,7 @@ def encoded_catalogue(encode: Encode) -> tuple[list[SampleItem], Vectors]:
 
 def drawn(garment: Garment, *, size_pixels: int, seed: int | str) -> Image.Image:
     """Draw with a generator of its own."""
-    return draw(garment, size_pixels=size_pixels, rng=Random(seed))  # noqa: S311  # a picture, no secret
+    return draw(garment, size_pixels=size_pixels, rng=Random(seed))  # a picture, no secret
 
 
 def nearest(vectors: Vectors, query: Vectors, count: int, items: list[SampleItem]) -> list[Garment]:
