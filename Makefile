@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test check constraints clean
+.PHONY: help setup run test check docs constraints clean
 
 help: ## show these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ test: setup ## run all the tests
 
 check: setup ## lint, types, and the layers
 	@$(BIN)/nox -s lint typecheck imports
+
+docs: setup ## write what the README takes from the code
+	@$(BIN)/python scripts/write_settings
 
 constraints: setup ## write the versions that are installed now to constraints.txt
 	@{ echo "# Every version that the tests ran with: pip install -c constraints.txt. Made by 'make constraints'."; \

@@ -31,48 +31,48 @@ def run_pytest(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes, by ruff: rules and format."""
+    """Check style and common mistakes, by ruff: rules and format."""
     run(session, "ruff", "check")
     run(session, "ruff", "format", "--check")
 
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
-    """Types of src and tests, by mypy in strict mode."""
+    """Check the types of src and tests, by mypy in strict mode."""
     run(session, "mypy")
 
 
 @nox.session
 def imports(session: nox.Session) -> None:
-    """The layers of the package, by import-linter."""
+    """Check the layers of the package, by import-linter."""
     run(session, "lint-imports")
 
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Tests of single parts: no socket, no model, no database."""
+    """Test single parts: no socket, no model, no database."""
     run_pytest(session, "tests/unit")
 
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Tests on real parts: PostgreSQL with pgvector (embedded and in a container), S3 over HTTP, the models."""
+    """Test on real parts: PostgreSQL with pgvector (embedded and in a container), S3 over HTTP, the models."""
     run_pytest(session, "tests/integration")
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Schemathesis against the running backend: the health endpoints and the API by their OpenAPI document."""
+    """Fuzz the running backend with schemathesis: the health endpoints and the API, by their OpenAPI document."""
     run_pytest(session, "tests/fuzz")
 
 
 @nox.session
 def perf(session: nox.Session) -> None:
-    """The figures that have a limit: recall, batching, start, event loop; a table, and perf.json in build."""
+    """Measure what has a limit: recall, batching, start, event loop; prints a table, keeps build/perf.json."""
     run_pytest(session, "tests/perf", "-m", "not bench", "--benchmark-enable")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The figures over 100,000 items: takes long, and CI does not run it."""
+    """Measure over 100,000 items: takes long, and CI does not run it."""
     run_pytest(session, "tests/perf", "-m", "bench", "--benchmark-enable", "--timeout=3600")

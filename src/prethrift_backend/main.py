@@ -125,6 +125,9 @@ def build(settings: Settings, *, overrides: Overrides | None = None) -> Instrume
     )
     _add_routes(app, settings, parts)
     _observe_parts(parts)
+    # FastAPI puts the models of included routes off until they are asked for. Then the first request would hold the
+    # event loop for as long as that takes, 100 ms and more; describing the routes makes them now.
+    app.openapi()
     return instrument(app, parts.telemetry)
 
 

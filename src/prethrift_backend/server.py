@@ -72,12 +72,21 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
     )
 
 
+def _too_many_workers(count: int) -> ConfigurationFault:
+    # The metrics are kept in one process; a scrape would show those of whichever worker happened to answer.
+    rule = "is more than this version serves"
+    fix = "leave it at 1, and start one process for each core, as containers do"
+    return ConfigurationFault("WORKERS", str(count), rule, fix)
+
+
 def serve_application(settings: Settings) -> None:
     """Serve the application of ``settings`` until SIGTERM or SIGINT; requests under way are finished first.
 
     Raises:
         ConfigurationError: a setting that the server needs is missing, or the address cannot be taken.
     """
+    if settings.workers > 1:
+        raise ConfigurationError([_too_many_workers(settings.workers)])
     with listen(settings) as sock:
         telemetry = configure(settings)
         try:

@@ -24,9 +24,9 @@ LIMIT_MS = 50
 
 
 def _picture() -> bytes:
-    """Make a picture of the size that telephones take."""
+    """Make a picture of the size that shops show."""
     buffer = BytesIO()
-    Image.radial_gradient("L").resize((3000, 2000)).convert("RGB").save(buffer, "JPEG")
+    Image.radial_gradient("L").resize((1600, 1200)).convert("RGB").save(buffer, "JPEG")
     return buffer.getvalue()
 
 

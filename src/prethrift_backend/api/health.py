@@ -72,6 +72,4 @@ def _documented(kind: Kind, body_schema: Mapping[str, Any]) -> dict[int | str, d
     content: dict[str, Any] = {"application/json": {"schema": dict(body_schema)}}
     if kind == "health":
         content |= {form: {"schema": {"type": "string"}} for form in _TEXT_FORMS}
-    return {
-        status: {"description": description, "content": content} for status, description in _DESCRIPTIONS.items()
-    }
+    return {status: {"description": description, "content": content} for status, description in _DESCRIPTIONS.items()}
