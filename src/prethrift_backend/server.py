@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from prethrift_backend.config import Settings
 from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
-from prethrift_backend.main import Overrides, build
+from prethrift_backend.main import Overrides, build, settle_heap
 from prethrift_backend.observability import configure
 
 # Arbitrary: longer than any answer takes, shorter than the thirty seconds after which Kubernetes kills.
@@ -90,6 +90,8 @@ def serve_application(settings: Settings) -> None:
     with listen(settings) as sock:
         telemetry = configure(settings)
         try:
-            make_server(build(settings, overrides=Overrides(telemetry=telemetry))).run(sockets=[sock])
+            server = make_server(build(settings, overrides=Overrides(telemetry=telemetry)))
+            settle_heap()
+            server.run(sockets=[sock])
         finally:
             telemetry.close()  # only now: the server's own last lines belong to the log as well

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_for_async
 
 from prethrift_backend.config import Settings
 from prethrift_backend.devstack.stack import development_models
-from prethrift_backend.main import build
+from prethrift_backend.main import build, settle_heap
 from prethrift_backend.stores.migrations import migrate
 
 AT_ONCE = 32
@@ -46,10 +46,12 @@ async def _add(client: httpx.AsyncClient, picture: bytes, number: int) -> None:
 async def _measure(settings: Settings) -> tuple[LoopHolds, LoopHolds]:
     """Return the holds while the models load, and while items are taken in and searched for, many at once."""
     app, picture = build(settings), _picture()
+    settle_heap()  # as the server does before it serves
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", timeout=60)
     # Watched from where a server begins to accept requests: when the start of the lifespan is over.
-    async with app.router.lifespan_context(app), watch_loop() as loading, client:
-        await wait_for_async(lambda: _is_ready(client), MODELS_SECONDS)
+    async with app.router.lifespan_context(app), client:
+        async with watch_loop() as loading:
+            await wait_for_async(lambda: _is_ready(client), MODELS_SECONDS)
         async with watch_loop() as working:
             await asyncio.gather(*(_add(client, picture, number) for number in range(AT_ONCE)))
             await asyncio.gather(*(_search(client, number) for number in range(AT_ONCE)))

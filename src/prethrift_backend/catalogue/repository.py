@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, Text, cast, delete, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prethrift_backend.catalogue.models import (
@@ -17,7 +17,7 @@ from prethrift_backend.catalogue.models import (
     Item,
     StoredPicture,
     items,
-    vector_literal,
+    vector_text,
 )
 from prethrift_backend.catalogue.schemas import NewItem
 from prethrift_backend.embeddings import ItemVectors
@@ -39,8 +39,8 @@ async def insert_item(
         "picture_width": picture.width,
         "picture_height": picture.height,
         "picture_bytes": picture.size_bytes,
-        "clip_vector": vector_literal(vectors.clip, CLIP_TYPE),
-        "text_vector": vector_literal(vectors.text, TEXT_TYPE),
+        "clip_vector": cast(literal(vector_text(vectors.clip), Text), CLIP_TYPE),
+        "text_vector": cast(literal(vector_text(vectors.text), Text), TEXT_TYPE),
     }
     result = await connection.execute(insert(items).values(values).returning(*ITEM_COLUMNS))
     return item_of(result.one())

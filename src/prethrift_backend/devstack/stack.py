@@ -27,7 +27,7 @@ from prethrift_backend.devstack.progress import Narrator
 from prethrift_backend.devstack.sample import SAMPLE_COUNT, sample_items
 from prethrift_backend.embeddings import ModelEmbeddings
 from prethrift_backend.exceptions import DevstackError
-from prethrift_backend.main import Overrides, build
+from prethrift_backend.main import Overrides, build, settle_heap
 from prethrift_backend.observability import configure
 from prethrift_backend.server import address_of, listen, make_server
 from prethrift_backend.stores import ImageStore, Postgres
@@ -76,6 +76,7 @@ async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator) -> N
         stack.push_async_callback(telemetry.aclose)
         server = make_server(build(settings, overrides=replace(parts, telemetry=telemetry)))
         announcement = asyncio.create_task(_announce(parts, server, address_of(sock), narrator))
+        settle_heap()
         _leave_signals_to_the_server()
         try:
             await server.serve(sockets=[sock])

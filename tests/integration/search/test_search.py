@@ -19,7 +19,14 @@ from prethrift_backend.embeddings import ItemVectors, ModelState, NullEmbeddings
 from prethrift_backend.exceptions import ModelsNotReadyError
 from prethrift_backend.search import SearchQuery, SearchResponse, SearchService, VisualQuery
 from prethrift_backend.search.ranking import fused_score
-from prethrift_backend.search.repository import nearest_by_picture, text_statement, visual_statement
+from prethrift_backend.search.repository import (
+    Filters,
+    nearest_by_picture,
+    text_parameters,
+    text_statement,
+    visual_parameters,
+    visual_statement,
+)
 from prethrift_backend.stores import Postgres
 
 COLOURS = {"red": (205, 35, 40), "blue": (40, 80, 190), "green": (40, 140, 60)}
@@ -223,10 +230,10 @@ FROM generate_series(1, 3000) AS n
 """
 
 
-async def _plan(postgres: Postgres, statement: Any) -> str:
+async def _plan(postgres: Postgres, statement: Any, values: dict[str, Any]) -> str:
     compiled = statement.compile(dialect=postgres.engine.dialect)
     async with postgres.connect() as connection:
-        parameters = tuple(compiled.params[name] for name in compiled.positiontup)
+        parameters = tuple((compiled.params | values)[name] for name in compiled.positiontup)
         rows = await connection.exec_driver_sql(f"EXPLAIN {compiled}", parameters)
         return "\n".join(row[0] for row in rows)
 
@@ -239,8 +246,10 @@ async def test_both_vector_indexes_are_used(postgres: Postgres) -> None:
         await connection.execute(text("ANALYZE items"))
     vectors = await EMBEDDINGS.embed_query("thing")
 
-    text_plan = await _plan(postgres, text_statement(SearchQuery("thing 7"), vectors))
-    visual_plan = await _plan(postgres, visual_statement(VisualQuery(), vectors.clip))
+    bare, query = Filters(max_price=False, category=False), SearchQuery("thing 7")
+
+    text_plan = await _plan(postgres, text_statement(bare), text_parameters(query, vectors))
+    visual_plan = await _plan(postgres, visual_statement(bare), visual_parameters(VisualQuery(), vectors.clip))
 
     assert "items_clip_vector_hnsw" in text_plan
     assert "items_text_vector_hnsw" in text_plan
