@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Header, Response, UploadFile
 from pydantic import Field
 
 from prethrift_backend.api.dependencies import Catalogue
-from prethrift_backend.api.problems import problem_responses
+from prethrift_backend.api.problems import UPLOAD_PROBLEMS, problem_responses
 from prethrift_backend.catalogue import ItemOut, NewItem
 
 router = APIRouter(prefix="/api/items", tags=["items"])
@@ -35,13 +35,7 @@ _IMAGE_CACHE_CONTROL = "public, max-age=31536000, immutable"
     summary="Put an item in",
     status_code=HTTPStatus.CREATED,
     response_description="The item as it is kept; Location names it.",
-    responses=problem_responses(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    ),
+    responses=UPLOAD_PROBLEMS,
 )
 async def add_item(
     form: Annotated[ItemForm, Form(media_type="multipart/form-data")], catalogue: Catalogue, response: Response

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request
@@ -172,6 +172,16 @@ def install_handlers(app: FastAPI) -> None:
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Build the OpenAPI entries for the error statuses of an operation."""
     return {int(status): {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses}
+
+
+UPLOAD_PROBLEMS: Final = problem_responses(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""What an operation that takes a picture may answer beside its result."""
 
 
 def use_problem_media_type(document: dict[str, Any]) -> None:

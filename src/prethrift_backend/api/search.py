@@ -10,7 +10,7 @@ from fastapi import APIRouter, File, Query, UploadFile
 from pydantic import BaseModel, Field
 
 from prethrift_backend.api.dependencies import Search
-from prethrift_backend.api.problems import problem_responses
+from prethrift_backend.api.problems import UPLOAD_PROBLEMS, problem_responses
 from prethrift_backend.search import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -65,13 +65,7 @@ async def search_by_text(page: Annotated[TextPage, Query()], search: Search) -> 
     "/visual",
     summary="Search by a picture",
     response_description="The hits, most alike first; each says why it is there.",
-    responses=problem_responses(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    ),
+    responses=UPLOAD_PROBLEMS,
 )
 async def search_by_picture(
     image: Annotated[UploadFile, File(description="A JPEG, PNG or WebP picture of at most 10 MB.")],

@@ -5,11 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from platformdirs import user_data_path
 
+from prethrift_backend.devstack.part import Part
 from prethrift_backend.exceptions import DevstackError
 
 _FORMAT = "1"
@@ -20,8 +19,8 @@ def default_folder() -> Path:
     return user_data_path("prethrift-backend", appauthor=False) / "dev"
 
 
-class DataFolder:
-    """A data folder that this process holds alone, from ``open`` to ``close``.
+class DataFolder(Part):
+    """A data folder that this process holds alone, from ``start`` to ``stop``.
 
     The hold is a lock on a file, which the operating system drops with the process: a killed start leaves none behind.
     """
@@ -40,7 +39,7 @@ class DataFolder:
         """The folder of the local S3's objects."""
         return self.path / "s3"
 
-    def open(self) -> None:
+    def start(self) -> None:
         """Make the folder where it is missing, and hold it.
 
         Raises:
@@ -57,7 +56,7 @@ class DataFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self.close()
+            self.stop()
             raise DevstackError(
                 f"the data folder {str(self.path)!r} is in use by another 'prethrift-backend dev': "
                 "stop that one, or name another folder with --data-dir"
@@ -70,23 +69,14 @@ class DataFolder:
             stamp.write_text(_FORMAT)
         found = stamp.read_text().strip()
         if found != _FORMAT:
-            self.close()
+            self.stop()
             raise DevstackError(
                 f"the data folder {str(self.path)!r} has format {found!r}, this version reads {_FORMAT!r}: "
                 "remove the folder to start with a fresh catalogue, or name another with --data-dir"
             )
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Let go of the folder; a second call does nothing."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

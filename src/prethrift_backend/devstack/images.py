@@ -6,16 +6,15 @@ import select
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from prethrift_backend.devstack.part import Part
 from prethrift_backend.exceptions import DevstackError
 
 _START_SECONDS = 30.0  # arbitrary; restoring 600 pictures takes a few seconds at most
 _STOP_SECONDS = 5.0
 
 
-class LocalS3:
+class LocalS3(Part):
     """The local S3 on a free port of loopback, its objects in ``folder``; started on entry, stopped on exit."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,12 +63,3 @@ class LocalS3:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

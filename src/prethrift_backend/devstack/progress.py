@@ -16,6 +16,12 @@ class Narrator:
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._started = time.monotonic()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long ago the narration began."""
+        return time.monotonic() - self._started
 
     @contextmanager
     def step(self, sentence: str) -> Iterator[None]:

@@ -168,7 +168,7 @@ async def _announce(parts: Overrides, server: uvicorn.Server, address: str, narr
         while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
             await asyncio.sleep(_POLL_SECONDS)
     narrator.say(f"""
-Prethrift is ready at {address} - Ctrl-C stops all of it.
+Prethrift is ready at {address} after {narrator.elapsed_seconds:.1f} s - Ctrl-C stops all of it.
 
   open   {address}/docs       the API, to try in a browser
          {address}/health     what the process says of itself

@@ -31,9 +31,9 @@ def test_two_holders_of_one_folder_are_refused(tmp_path: Path) -> None:
     """The second start on a folder in use is told so, and the first keeps its hold."""
     with DataFolder(tmp_path):
         with pytest.raises(DevstackError, match=r"in use by another 'prethrift-backend dev'.*--data-dir"):
-            DataFolder(tmp_path).open()
+            DataFolder(tmp_path).start()
         with pytest.raises(DevstackError, match="in use"):
-            DataFolder(tmp_path).open()
+            DataFolder(tmp_path).start()
 
 
 def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
@@ -41,10 +41,10 @@ def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "format").write_text("99")
 
     with pytest.raises(DevstackError, match=r"format '99'.*remove the folder"):
-        DataFolder(tmp_path).open()
+        DataFolder(tmp_path).start()
 
     (tmp_path / "format").write_text("1")
-    DataFolder(tmp_path).open()
+    DataFolder(tmp_path).start()
 
 
 def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
@@ -52,4 +52,4 @@ def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(DevstackError, match=r"file' cannot be used.*--data-dir"):
-        DataFolder(tmp_path / "file").open()
+        DataFolder(tmp_path / "file").start()
