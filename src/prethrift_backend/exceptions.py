@@ -9,7 +9,7 @@ Every text follows one form: what failed, which value, the rule, the fix. No tex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -84,6 +84,21 @@ class EmbeddingQueueFullError(OperationalError):
 
     code = "embedding_queue_full"
     retry_after_seconds = 1
+
+
+class ProbeFailedError(PrethriftError):
+    """A resource's owner looked at it and found it wanting; says why in one word of the closed list of health codes.
+
+    ``probe_code`` is such a word ("unreachable", "wrong_dimension"); ``details`` holds numbers, booleans and single
+    words. Neither holds text of an exception, since both are shown.
+    """
+
+    code = "probe_failed"
+
+    def __init__(self, probe_code: str, *, details: Mapping[str, object] | None = None) -> None:
+        self.probe_code = probe_code
+        self.details = dict(details or {})
+        super().__init__(probe_code)
 
 
 @dataclass(frozen=True, slots=True)
