@@ -18,7 +18,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from the source tree."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
+    _succeed(command)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -27,11 +27,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel without extras into an environment of its own; give its command."""
     environment = tmp_path_factory.mktemp("clean")
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    _succeed([sys.executable, "-m", "venv", str(environment)])
     pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q"]
     command = [*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)]
-    subprocess.run(command, check=True, timeout=300)
+    _succeed(command)
     return environment / "bin/prethrift-backend"
+
+
+def _succeed(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _run(command: Path, *arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
