@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -32,7 +32,7 @@ from prethrift_backend.catalogue import MAX_PICTURE_BYTES, CatalogueService, Swe
 from prethrift_backend.config import Settings, load_settings
 from prethrift_backend.contracts import load_health_schema
 from prethrift_backend.embeddings import Embeddings, ModelEmbeddings, ModelState
-from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, ModelsNotReadyError
+from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, ModelsNotReadyError, ProbeFailedError
 from prethrift_backend.health import (
     CheckCode,
     CheckFailed,
@@ -153,9 +153,22 @@ def _make_parts(settings: Settings, given: Overrides) -> Parts:
 def _register_checks(postgres: Postgres, embeddings: Embeddings) -> HealthRegistry:
     """Register the check of each resource; its owner knows how to ask, and the registry how often."""
     registry = HealthRegistry()
-    registry.register("database", postgres.ping, interval_seconds=5.0, timeout_seconds=1.0, wording=_DATABASE_WORDING)
+    registry.register(
+        "database",
+        partial(_without_details, postgres.probe),
+        interval_seconds=5.0,
+        timeout_seconds=1.0,
+        wording=_DATABASE_WORDING,
+    )
     registry.register("embedding_model", partial(_check_models, embeddings), wording=_MODEL_WORDING)
     return registry
+
+
+async def _without_details(probe: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await probe()
+    except ProbeFailedError as error:
+        raise CheckFailed(error.probe_code, details=error.details) from error
 
 
 async def _check_models(embeddings: Embeddings) -> None:

@@ -8,7 +8,7 @@ server (``ALTER DATABASE … SET``), because a session's settings do not follow 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,16 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from prethrift_backend.config import Settings
-from prethrift_backend.exceptions import DatabaseUnavailableError
+from prethrift_backend.exceptions import DatabaseUnavailableError, ProbeFailedError
+from prethrift_backend.stores._database_probe import (
+    PROBE_LIMIT_SECONDS,
+    RENEWAL_SECONDS,
+    SATURATION_SECONDS,
+    PoolWatch,
+    ProbeConnection,
+    look_at_vectors,
+    probe_faults,
+)
 from prethrift_backend.stores._dsn import clean_dsn, names_application
 from prethrift_backend.stores._faults import database_faults
 
@@ -29,7 +38,6 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 COMMAND_TIMEOUT_SECONDS = 10.0
 # Arbitrary: long enough that nobody notices, short enough that a rebalanced cluster gets its share of connections.
 RECYCLE_SECONDS = 1800
-PING_TIMEOUT_SECONDS = 1.0
 CLOSE_TIMEOUT_SECONDS = 2.0
 
 # pgvector's scan returns at most ef_search rows, and each search source wants 200 candidates; its default is 40.
@@ -63,7 +71,7 @@ class PoolFigures:
 class Postgres:
     """The database as the rest of the backend sees it; opens nothing before it is used."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one independent property, and all but the address have defaults
         self,
         database_url: str,
         *,
@@ -71,6 +79,8 @@ class Postgres:
         max_overflow: int = 5,
         pool_timeout_seconds: float = 5.0,
         application_name: str = "prethrift-backend",
+        saturation_seconds: float = SATURATION_SECONDS,
+        probe_renewal_seconds: float = RENEWAL_SECONDS,
     ) -> None:
         connector = make_connector(database_url, application_name=application_name)
         self.engine: AsyncEngine = create_engine(
@@ -82,7 +92,19 @@ class Postgres:
         )
         # Same pool, but no BEGIN and ROLLBACK around a single SELECT: two round trips fewer for each search.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._health_connection = _HealthConnection(database_url, application_name=f"{application_name} health")
+        self._most_connections = pool_size + max_overflow
+        self._pool_watch = PoolWatch(saturation_seconds=saturation_seconds)
+        for move in ("checkout", "checkin"):
+            event.listen(self.engine.sync_engine, move, self._pool_watch.note_move)
+        self._probe_connection = ProbeConnection(
+            make_connector(
+                database_url,
+                application_name=f"{application_name} health",
+                connect_timeout_seconds=PROBE_LIMIT_SECONDS,
+                command_timeout_seconds=PROBE_LIMIT_SECONDS,
+            ),
+            renewal_seconds=probe_renewal_seconds,
+        )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Postgres:
@@ -125,57 +147,36 @@ class Postgres:
         # SQLAlchemy counts from minus the pool's size up to zero while the pool fills.
         return PoolFigures(pool.size(), pool.checkedout(), pool.checkedin(), max(0, pool.overflow()))
 
-    async def ping(self) -> None:
-        """Ask the database for one row, within a second, on a connection that requests never use.
+    async def probe(self) -> Mapping[str, object]:
+        """Ask the database for one row, within a second, and look whether requests can get a connection.
 
-        A full request pool must not look like a dead database, and a probe must not wait in the requests' queue.
-        Raise DatabaseUnavailableError when there is no answer in time.
+        Return the pool's figures. Raise ProbeFailedError: timeout, auth_failed, not_found (the database), busy (the
+        server takes no more connections), unreachable, or pool_saturated.
         """
-        with database_faults():
-            await self._health_connection.ping()
+        with probe_faults(details=self._pool_details()):
+            await self._probe_connection.fetch_row("SELECT 1")
+        details = self._pool_details()
+        if self._pool_watch.is_saturated(in_use=self.pool_figures().in_use, most=self._most_connections):
+            raise ProbeFailedError("pool_saturated", details=details)
+        return details
+
+    async def probe_vectors(self, dimensions: Mapping[str, int]) -> Mapping[str, object]:
+        """Ask pgvector for a distance, and compare the columns of ``items`` with ``dimensions``, by column name.
+
+        Return the extension's version and the dimensions found. Raise ProbeFailedError: not_found, wrong_dimension,
+        wrong_version, or what ``probe`` raises.
+        """
+        return await look_at_vectors(self._probe_connection, dimensions)
+
+    def _pool_details(self) -> Mapping[str, object]:
+        return {f"pool_{name}": count for name, count in self.pool_figures().by_state().items()}
 
     async def aclose(self) -> None:
         """Close every connection; a server that no longer answers is left after two seconds."""
-        self._health_connection.drop()
+        self._probe_connection.drop()
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self.engine.dispose()
-
-
-class _HealthConnection:
-    """One connection that is thrown away at the first doubt.
-
-    It is the driver's own, not an engine's: dropping it must be possible at once and without awaiting, when the probe
-    is cancelled or the server hangs. SQLAlchemy would wait for a polite goodbye.
-    """
-
-    def __init__(self, database_url: str, *, application_name: str) -> None:
-        self._connect = make_connector(
-            database_url,
-            application_name=application_name,
-            connect_timeout_seconds=PING_TIMEOUT_SECONDS,
-            command_timeout_seconds=PING_TIMEOUT_SECONDS,
-        )
-        self._connection: Any = None
-        self._one_at_a_time = asyncio.Lock()
-
-    async def ping(self) -> None:
-        async with asyncio.timeout(PING_TIMEOUT_SECONDS), self._one_at_a_time:
-            try:
-                await self._select_one()
-            except BaseException:
-                self.drop()
-                raise
-
-    async def _select_one(self) -> None:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await self._connect()
-        await self._connection.fetchval("SELECT 1")
-
-    def drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.terminate()
 
 
 def make_connector(

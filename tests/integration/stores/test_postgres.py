@@ -9,7 +9,7 @@ from tests.support.proxy import FaultProxy
 from tests.support.waiting import wait_for_async
 
 from prethrift_backend.config import Settings
-from prethrift_backend.exceptions import DatabaseUnavailableError
+from prethrift_backend.exceptions import DatabaseUnavailableError, ProbeFailedError
 from prethrift_backend.stores import Postgres
 
 
@@ -79,7 +79,7 @@ async def test_a_full_pool_is_an_unavailable_database(postgres: Postgres) -> Non
 async def test_the_health_check_has_a_connection_of_its_own(postgres: Postgres) -> None:
     """A full request pool does not make the database look dead."""
     async with postgres.connect():
-        await postgres.ping()
+        await postgres.probe()
 
 
 async def test_begin_commits_or_rolls_back(postgres: Postgres) -> None:
@@ -100,12 +100,12 @@ async def test_a_stopped_server_is_unavailable_and_comes_back(proxied: Postgres,
     database_proxy.refuse()
     with pytest.raises(DatabaseUnavailableError) as caught:
         await _answer(proxied)
-    with pytest.raises(DatabaseUnavailableError):
-        await proxied.ping()
+    with pytest.raises(ProbeFailedError):
+        await proxied.probe()
     database_proxy.restore()
 
     assert await _answer(proxied) == 42
-    await proxied.ping()
+    await proxied.probe()
     assert "127.0.0.1" not in str(caught.value)
 
 
@@ -122,25 +122,25 @@ async def test_a_connection_cut_while_idle_costs_no_request(proxied: Postgres, d
 
 async def test_a_hanging_server_does_not_hang_the_check(proxied: Postgres, database_proxy: FaultProxy) -> None:
     """A server that takes packets and says nothing is reported, and the check works again afterwards."""
-    await proxied.ping()
+    await proxied.probe()
     database_proxy.freeze()
-    with pytest.raises(DatabaseUnavailableError):
-        await proxied.ping()
+    with pytest.raises(ProbeFailedError):
+        await proxied.probe()
     database_proxy.restore()
 
-    await proxied.ping()
+    await proxied.probe()
 
 
 async def test_a_cancelled_check_leaves_nothing_behind(postgres: Postgres) -> None:
     """However far a check was when it was cancelled, the next one works."""
     for steps in range(20):
-        task = asyncio.create_task(postgres.ping())
+        task = asyncio.create_task(postgres.probe())
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    await postgres.ping()
+    await postgres.probe()
 
 
 async def test_a_cancelled_statement_gives_its_connection_back(postgres: Postgres) -> None:
