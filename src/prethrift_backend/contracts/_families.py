@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
 from prethrift_backend.contracts._tokens import NUMBER, FaultError, Token, count
-from prethrift_backend.contracts.model import FamilyKind, MetricFamily, MetricLabel, MetricSample
+from prethrift_backend.contracts.model import Across, FamilyKind, MetricFamily, MetricLabel, MetricSample
 
 # They are what histograms and the OpenMetrics form of counters make of a family's name.
 _RESERVED_SUFFIXES: Final = ("_bucket", "_sum", "_count", "_created")
@@ -35,6 +35,7 @@ def make_family(draft: Draft) -> MetricFamily:
     series = draft.series or {}
     meta = {name: token.text for name, token in (draft.meta or {}).items()}
     stability = cast(Literal["development", "beta", "stable"], meta.get("stability", "development"))
+    _check_across(draft, kind)
     family = MetricFamily(
         name=draft.name,
         kind=kind,
@@ -49,6 +50,7 @@ def make_family(draft: Draft) -> MetricFamily:
         owner=meta.get("owner"),
         unit=meta.get("unit"),
         expires=meta.get("expires"),
+        across=cast(Across, meta.get("across", "sum")),
         samples=tuple(draft.samples),
         line=draft.line,
     )
@@ -69,6 +71,13 @@ def _kind(draft: Draft) -> FamilyKind:
     if draft.kind != "histogram" and draft.buckets is not None:
         raise FaultError(1, f"{draft.name!r} has BUCKETS", "only a histogram has", "take them away or correct TYPE")
     return draft.kind or "untyped"
+
+
+def _check_across(draft: Draft, kind: FamilyKind) -> None:
+    token = (draft.meta or {}).get("across")
+    if token is not None and kind != "gauge":
+        rule = "the workers' counters and histograms are always added up"
+        raise FaultError(token.column, f"{kind} {draft.name!r} has across=", rule, "take it away", line=token.line)
 
 
 def _check_kind(draft: Draft) -> None:

@@ -12,6 +12,7 @@ from prethrift_backend.exceptions import ContractError
 
 LabelKind = Literal["enum", "enum+", "match", "open", "const"]
 FamilyKind = Literal["counter", "gauge", "histogram", "untyped"]
+Across = Literal["sum", "max", "min"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ class MetricFamily:
     ``kind`` is ``untyped`` where the contract gives only names and labels. ``buckets`` are the finite upper bounds, in
     rising order. ``max_series`` bounds the series of one process, a histogram's buckets, sum and count included.
     ``presence`` is ``always``, ``after-traffic``, ``after-error`` or ``if=FEATURE``. ``init`` names the series that
-    exist at 0 from the start: ``all``, or pairs of label and value.
+    exist at 0 from the start: ``all``, or pairs of label and value. ``across`` is how the values that several workers
+    have for one series of a gauge become the one that is exported; counters and histograms are always added up.
     """
 
     name: str
@@ -110,6 +112,7 @@ class MetricFamily:
     owner: str | None = None
     unit: str | None = None
     expires: str | None = None
+    across: Across = "sum"
     samples: tuple[MetricSample, ...] = ()
     line: int = field(default=0, compare=False)
 

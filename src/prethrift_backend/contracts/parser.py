@@ -36,6 +36,7 @@ from prethrift_backend.contracts._tokens import (
     unescape,
 )
 from prethrift_backend.contracts.model import (
+    Across,
     Budget,
     Deprecation,
     FamilyKind,
@@ -259,11 +260,12 @@ class _Reader:
 
     def _read_meta(self, tokens: list[Token]) -> None:
         draft = self._named_draft(tokens, "META family stability=stable")
-        given = options(tokens[2:], ("stability", "since", "owner", "unit", "expires"))
-        stability = given.get("stability")
-        if stability is not None and stability.text not in _STABILITIES:
-            rule = f"it is one of {'|'.join(_STABILITIES)}"
-            raise FaultError(stability.column, f"stability {stability.text!r} is unknown", rule, "choose one")
+        given = options(tokens[2:], ("stability", "since", "owner", "unit", "expires", "across"))
+        for name, allowed in (("stability", _STABILITIES), ("across", get_args(Across))):
+            token = given.get(name)
+            if token is not None and token.text not in allowed:
+                rule = f"it is one of {'|'.join(allowed)}"
+                raise FaultError(token.column, f"{name} {token.text!r} is unknown", rule, "choose one")
         for name in ("since", "expires"):
             if name in given:
                 check_match(VERSION, given[name], "a version has three numbers", "1.0.0")

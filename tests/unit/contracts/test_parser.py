@@ -64,6 +64,14 @@ def test_every_label_kind_is_read() -> None:
     )
 
 
+@pytest.mark.parametrize(("meta", "across"), [("", "sum"), (" across=max", "max"), (" across=min", "min")])
+def test_a_gauge_says_how_workers_share_it(meta: str, across: str) -> None:
+    """META across= is read into the family; without it the workers' values are added up."""
+    text = f"{HEADER}# HELP depth Depth.\n# TYPE depth gauge\n# META depth stability=beta{meta}\n"
+
+    assert parse_metrics(text, source="m.txt").family("depth").across == across
+
+
 def test_meta_series_and_buckets_are_read() -> None:
     """META, SERIES and BUCKETS land in the family."""
     text = (
@@ -194,6 +202,8 @@ def test_family_that_is_not_there_is_named_with_the_file() -> None:
         (HEADER + HISTOGRAM + "# BUCKETS wait_seconds 1 +Inf\n", "m.txt:4:26: '+Inf' is not valid here"),
         (HEADER + HISTOGRAM + "# BUCKETS wait_seconds 1e999\n", "m.txt:4:24: '1e999' is not finite"),
         (HEADER + COUNTER + "# META jobs_total stability=solid\n", "m.txt:4:29: stability 'solid' is unknown"),
+        (HEADER + COUNTER + "# META jobs_total across=mean\n", "m.txt:4:26: across 'mean' is unknown"),
+        (HEADER + COUNTER + "# META jobs_total across=max\n", "m.txt:4:26: counter 'jobs_total' has across="),
         (HEADER + COUNTER + "# LABEL jobs_total a enumm x\n", "m.txt:4:22: label kind 'enumm' is unknown"),
         (HEADER + COUNTER + "# LABEL jobs_total le open\n", "m.txt:4:20: label 'le' is reserved"),
         (HEADER + COUNTER + "# LABEL jobs_total a enum\n", "m.txt:4:22: 'enum' says no values"),
