@@ -42,6 +42,7 @@ from prethrift_backend.health import (
     HealthEngine,
     HealthRegistry,
     Lifecycle,
+    drain_on_signals,
 )
 from prethrift_backend.observability import (
     Instrumented,
@@ -122,7 +123,7 @@ def build(settings: Settings, *, overrides: Overrides | None = None) -> Instrume
         debug=settings.debug,
         telemetry=_NO_TELEMETRY_OF_ITS_OWN,
         form_limits={"max_files": 1, "max_fields": 10, "max_part_size": 32 * 1024},
-        lifespan=partial(_lifespan, parts=parts, given=given),
+        lifespan=partial(_lifespan, parts=parts, given=given, drain_seconds=settings.drain_seconds),
     )
     _add_routes(app, settings, parts)
     _observe_parts(parts)
@@ -223,7 +224,7 @@ def _pool_readings(postgres: Postgres) -> dict[tuple[str, ...], float]:
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI, *, parts: Parts, given: Overrides) -> AsyncIterator[None]:
+async def _lifespan(_app: FastAPI, *, parts: Parts, given: Overrides, drain_seconds: float) -> AsyncIterator[None]:
     """Open the parts that are ours, in order, and close them in the opposite one.
 
     Nothing here waits for a model, the database or S3: a server whose start waits for them cannot even say that it
@@ -232,6 +233,9 @@ async def _lifespan(_app: FastAPI, *, parts: Parts, given: Overrides) -> AsyncIt
     async with AsyncExitStack() as stack:
         if given.telemetry is None:
             stack.push_async_callback(parts.telemetry.aclose)
+        # Before anything else is opened: a process can be told to end while it starts.
+        tell = partial(_log.info, "service_draining", drain_seconds=drain_seconds)
+        stack.enter_context(drain_on_signals(parts.lifecycle, drain_seconds=drain_seconds, on_drain=tell))
         if given.postgres is None:
             stack.push_async_callback(parts.postgres.aclose)
         if given.images is None:

@@ -40,6 +40,9 @@ _Port = Annotated[
 _Seconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False), Wording("is not a time", "give a number of seconds above 0")
 ]
+_SecondsOrNone = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), Wording("is not a time", "give a number of seconds, 0 or more")
+]
 _Share = Annotated[
     float, Field(ge=0, le=1, allow_inf_nan=False), Wording("is not a share", "give a number from 0 to 1")
 ]
@@ -149,6 +152,9 @@ class Settings(BaseSettings):
     )
     health_token: Annotated[SecretStr, _HealthToken] | None = _health(
         None, "the bearer token that authorizes; 16 characters or more"
+    )
+    drain_seconds: _SecondsOrNone = _health(
+        ByEnvironment(0.0, 10.0, 10.0), "how long requests go on after SIGTERM while readiness answers 503"
     )
 
     def __init__(self, **values: Any) -> None:

@@ -8,7 +8,7 @@ from prethrift_backend.health.aggregate import Overall, Reason, aggregate
 from prethrift_backend.health.check import CheckCode, CheckFailed, CheckReport, CheckWording, HealthCheck
 from prethrift_backend.health.engine import HealthEngine
 from prethrift_backend.health.http import DetailsGate, HealthApp, HealthEndpoint, HealthResponse
-from prethrift_backend.health.lifecycle import Lifecycle, Phase
+from prethrift_backend.health.lifecycle import Lifecycle, Phase, drain_on_signals
 from prethrift_backend.health.registry import HealthRegistry, Registration
 from prethrift_backend.health.status import HealthStatus, worst
 
@@ -31,5 +31,6 @@ __all__ = [
     "Reason",
     "Registration",
     "aggregate",
+    "drain_on_signals",
     "worst",
 ]

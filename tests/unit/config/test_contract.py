@@ -45,7 +45,7 @@ def test_the_contract_names_itself_and_its_version() -> None:
     """The first line is the directive that every contract begins with."""
     first = CONTRACT.read_text(encoding="utf-8").splitlines()[0]
 
-    assert first.split() == ["#", "CONTRACT", "settings", "1.0.0"]
+    assert first.split() == ["#", "CONTRACT", "settings", "1.1.0"]
 
 
 @pytest.mark.parametrize("promise", describe_fields(), ids=lambda promise: promise.name)

@@ -100,6 +100,7 @@ def test_a_truth_may_be_written_in_several_ways(word: str) -> None:
         {"clip_model": "sentence-transformers/clip-ViT-B-32"},
         {"text_model": "/srv/models/mini lm"},
         {"health_token": "x" * 16},
+        {"drain_seconds": "0"},
     ],
 )
 def test_good_values_are_accepted(values: dict[str, str]) -> None:
@@ -160,6 +161,8 @@ FAULTS = [
     ("sentry_dsn", "https://key@/1", "SENTRY_DSN='********' is not a Sentry DSN: "),
     ("otlp_api_key", "two words", "OTLP_API_KEY='********' cannot be sent in a header: give the key alone"),
     ("health_token", "short", "HEALTH_TOKEN='********' is too short to keep a secret: give 16 characters or more"),
+    ("drain_seconds", "-1", "DRAIN_SECONDS='-1' is not a time: give a number of seconds, 0 or more"),
+    ("drain_seconds", "inf", "DRAIN_SECONDS='inf' is not a time: "),
     ("health_token", "ü" * 16, "HEALTH_TOKEN='********' cannot be sent in a header: "),
 ]
 
