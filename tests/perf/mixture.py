@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import text
 
+from prethrift_backend.catalogue.models import vector_text
 from prethrift_backend.embeddings import CLIP_DIMENSIONS, TEXT_DIMENSIONS
 from prethrift_backend.stores import Postgres
 
@@ -22,13 +23,15 @@ _INSERT = text("""
     FROM unnest(CAST(:titles AS text[]), CAST(:clips AS text[]), CAST(:texts AS text[])) AS row (title, clip, words)
 """)
 
+_HNSW_INDEXES = text("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'items' AND indexdef LIKE '%hnsw%'")
+
 
 class Mixture:
-    """A source of unit vectors of shape (n, dimensions), the same ones for the same seed."""
+    """A source of unit vectors of shape (n, dimensions): always the same centres, and draws by the seed."""
 
-    def __init__(self, dimensions: int, seed: int) -> None:
+    def __init__(self, dimensions: int, *, seed: int) -> None:
+        self._centres = _unit(np.random.default_rng(0).standard_normal((_CENTRES, dimensions)))
         self._rng = np.random.default_rng(seed)
-        self._centres = _unit(self._rng.standard_normal((_CENTRES, dimensions)))
 
     def draw(self, count: int) -> NDArray[np.float32]:
         """Draw ``count`` vectors."""
@@ -42,27 +45,33 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-def vector_text(vector: NDArray[np.float32]) -> str:
-    """Write a vector as pgvector reads it."""
-    return "[" + ",".join(f"{value:.7g}" for value in vector) + "]"
-
-
 async def insert_items(postgres: Postgres, count: int, clip: Mixture) -> None:
-    """Insert ``count`` items whose picture vectors come from ``clip``."""
-    words, rng = Mixture(TEXT_DIMENSIONS, seed=2), np.random.default_rng(3)
-    for start in range(0, count, _ROWS_AT_ONCE):
-        size = min(_ROWS_AT_ONCE, count - start)
-        async with postgres.begin() as connection:
-            rows = {
-                "titles": [" ".join(rng.choice(_WORDS, size=3)) for _ in range(size)],
-                "clips": [vector_text(vector) for vector in clip.draw(size)],
-                "texts": [vector_text(vector) for vector in words.draw(size)],
-            }
-            await connection.execute(_INSERT, rows)
+    """Insert ``count`` items whose picture vectors come from ``clip``; the vector indexes are built when all are in."""
     async with postgres.begin() as connection:
+        definitions = (await connection.execute(_HNSW_INDEXES)).all()
+        for name, _ in definitions:
+            await connection.execute(text(f"DROP INDEX {name}"))
+    await _insert_rows(postgres, count, clip)
+    async with postgres.begin() as connection:
+        await connection.execute(text("SET LOCAL maintenance_work_mem = '1GB'"))
+        for _, definition in definitions:
+            await connection.execute(text(definition))
         await connection.execute(text("ANALYZE items"))
 
 
-def clip_mixture() -> Mixture:
-    """Give the source of the picture vectors."""
-    return Mixture(CLIP_DIMENSIONS, seed=1)
+async def _insert_rows(postgres: Postgres, count: int, clip: Mixture) -> None:
+    words, rng = Mixture(TEXT_DIMENSIONS, seed=2), np.random.default_rng(3)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        size = min(_ROWS_AT_ONCE, count - start)
+        rows = {
+            "titles": [" ".join(rng.choice(_WORDS, size=3)) for _ in range(size)],
+            "clips": [vector_text(vector) for vector in clip.draw(size)],
+            "texts": [vector_text(vector) for vector in words.draw(size)],
+        }
+        async with postgres.begin() as connection:
+            await connection.execute(_INSERT, rows)
+
+
+def clip_mixture(*, seed: int) -> Mixture:
+    """Give a source of picture vectors."""
+    return Mixture(CLIP_DIMENSIONS, seed=seed)

@@ -56,13 +56,6 @@ async def _recall(postgres: Postgres, mixture: Mixture) -> float:
     return float(np.mean(shares))
 
 
-async def _measure_recall(server: PostgresServer, items: int) -> float:
-    async with open_database(server) as postgres:
-        mixture = clip_mixture()
-        await insert_items(postgres, items, mixture)
-        return await _recall(postgres, mixture)
-
-
 def _words() -> Iterator[str]:
     """Give queries without end, none twice: a vector from the cache would make the search look faster."""
     for number in count():
@@ -92,47 +85,41 @@ def _take_latency(figures: Figures, benchmark: BenchmarkFixture, seconds: Sequen
         figures.take(f"text search over {items:,} items, p{share}", milliseconds, "ms")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def filled(request: pytest.FixtureRequest, runner: asyncio.Runner, server: PostgresServer) -> Iterator[Postgres]:
     """Give a database with as many items as the parameter says."""
     stack = open_database(server)
     postgres = runner.run(stack.__aenter__())
-    runner.run(insert_items(postgres, request.param, clip_mixture()))
+    runner.run(insert_items(postgres, request.param, clip_mixture(seed=1)))
     yield postgres
     runner.run(stack.__aexit__(None, None, None))
 
 
-def test_recall_over_5_000_items(runner: asyncio.Runner, server: PostgresServer, figures: Figures) -> None:
-    """The index finds at least 95 of 100 of the exact ten nearest."""
-    recall = runner.run(_measure_recall(server, 5_000))
-
-    figures.take("recall@10 of HNSW over 5,000 items", recall, "", at_least=0.95)
-
-
-@pytest.mark.parametrize("filled", [600], indirect=True)
-def test_text_search_over_600_items(
-    filled: Postgres, models: ModelEmbeddings, runner: asyncio.Runner, benchmark: BenchmarkFixture, figures: Figures
+@pytest.mark.parametrize(
+    "filled", [5_000, pytest.param(100_000, marks=pytest.mark.bench)], indirect=True, ids=["5000", "100000"]
+)
+def test_the_index_finds_the_nearest(
+    filled: Postgres, runner: asyncio.Runner, figures: Figures, request: pytest.FixtureRequest
 ) -> None:
-    """A search by words over the size of the sample catalogue, embedding included."""
+    """Of the exact ten nearest the index finds at least 95 of 100."""
+    recall = runner.run(_recall(filled, clip_mixture(seed=2)))
+
+    items = int(request.node.callspec.id)
+    figures.take(f"recall@10 of HNSW over {items:,} items", recall, "", at_least=0.95)
+
+
+@pytest.mark.parametrize(
+    "filled", [600, pytest.param(100_000, marks=pytest.mark.bench)], indirect=True, ids=["600", "100000"]
+)
+def test_a_search_by_words_is_quick(
+    filled: Postgres,
+    models: ModelEmbeddings,
+    runner: asyncio.Runner,
+    benchmark: BenchmarkFixture,
+    figures: Figures,
+    request: pytest.FixtureRequest,
+) -> None:
+    """A search by words, embedding included, over the size of the sample catalogue and over a large one."""
     seconds = _measure_latency(benchmark, runner, SearchService(filled, models), rounds=200)
 
-    _take_latency(figures, benchmark, seconds, 600)
-
-
-@pytest.mark.bench
-def test_recall_over_100_000_items(runner: asyncio.Runner, server: PostgresServer, figures: Figures) -> None:
-    """The index finds at least 95 of 100 of the exact ten nearest, over a large catalogue too."""
-    recall = runner.run(_measure_recall(server, 100_000))
-
-    figures.take("recall@10 of HNSW over 100,000 items", recall, "", at_least=0.95)
-
-
-@pytest.mark.bench
-@pytest.mark.parametrize("filled", [100_000], indirect=True)
-def test_text_search_over_100_000_items(
-    filled: Postgres, models: ModelEmbeddings, runner: asyncio.Runner, benchmark: BenchmarkFixture, figures: Figures
-) -> None:
-    """A search by words over a large catalogue, embedding included."""
-    seconds = _measure_latency(benchmark, runner, SearchService(filled, models), rounds=200)
-
-    _take_latency(figures, benchmark, seconds, 100_000)
+    _take_latency(figures, benchmark, seconds, int(request.node.callspec.id))
