@@ -13,6 +13,15 @@ from typing import Any, Final, Self, TypeVar
 from PIL import Image
 
 from prethrift_backend.config import Settings
+from prethrift_backend.embeddings._probing import (
+    CANARY_LIMIT_SECONDS,
+    CANARY_TEXT,
+    DETAILS,
+    Successes,
+    canary_faults,
+    check_state,
+    check_vectors,
+)
 from prethrift_backend.embeddings.batching import BatcherFigures, MicroBatcher
 from prethrift_backend.embeddings.cache import CacheFigures, SingleFlightCache
 from prethrift_backend.embeddings.pictures import Pixels, cut_to, describe
@@ -77,6 +86,7 @@ class ModelEmbeddings:
         self._supervisor: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         self._closed = False
+        self._successes = Successes()
         self._clip_texts = MicroBatcher(self._run_clip_texts, batch_size=batch_size, queue_size=queue_size)
         # One picture at a time: a model takes longer over it, and more threads would compete with the event loop.
         self._cuts = MicroBatcher(self._cut, batch_size=1, queue_size=queue_size)
@@ -159,6 +169,25 @@ class ModelEmbeddings:
         clip, words = await _both(self.embed_picture(image), self._embed_text(_clean(text)))
         return ItemVectors(clip=clip, text=words)
 
+    async def probe(self) -> Mapping[str, object]:
+        """Tell whether the models answer; return the dimensions of their vectors.
+
+        What they did for somebody within the last minute counts. Only when they were idle is a text embedded for the
+        question, on the way that every text takes; it begins no load, and is no embedding operation in the metrics.
+        Raise ProbeFailedError: loading, busy (the queue is full), timeout, wrong_dimension (or not of length 1), or
+        unreachable when there are no models and none will come.
+        """
+        check_state(self._state)
+        if not self._successes.are_recent:
+            await self._embed_canary()
+        return DETAILS
+
+    async def _embed_canary(self) -> None:
+        with canary_faults():
+            async with asyncio.timeout(CANARY_LIMIT_SECONDS):
+                clip, text = await _both(self._clip_texts.submit(CANARY_TEXT), self._texts.submit(CANARY_TEXT))
+        check_vectors(clip=clip, text=text)
+
     async def aclose(self) -> None:
         """Let go of the models within two seconds; waiting calls get ModelsNotReadyError."""
         self._closed = True
@@ -185,10 +214,10 @@ class ModelEmbeddings:
             return await self._texts.submit(text)
 
     async def _run_clip_texts(self, texts: Sequence[str]) -> Sequence[Vector]:
-        return _split(await self._ready_process().request("clip_text", {"texts": list(texts)}))
+        return self._taken("clip", await self._ready_process().request("clip_text", {"texts": list(texts)}))
 
     async def _run_texts(self, texts: Sequence[str]) -> Sequence[Vector]:
-        return _split(await self._ready_process().request("text", {"texts": list(texts)}))
+        return self._taken("text", await self._ready_process().request("text", {"texts": list(texts)}))
 
     async def _cut(self, images: Sequence[Image.Image]) -> Sequence[Pixels]:
         square_px = self._ready_facts().square_px
@@ -196,7 +225,11 @@ class ModelEmbeddings:
 
     async def _run_clip_images(self, pictures: Sequence[Pixels]) -> Sequence[Vector]:
         sizes, payload = describe(pictures)
-        return _split(await self._ready_process().request("clip_image", {"sizes": sizes}, payload))
+        return self._taken("clip", await self._ready_process().request("clip_image", {"sizes": sizes}, payload))
+
+    def _taken(self, model: str, rows: Vector) -> list[Vector]:
+        self._successes.note(model, rows)
+        return _split(rows)
 
     def _ready_process(self) -> ModelProcess:
         if self._process is None:
@@ -254,6 +287,7 @@ class ModelEmbeddings:
 
     def _become_unready(self, process: ModelProcess) -> None:
         self._process = self._facts = None
+        self._successes.forget()
         self._state = ModelState.LOADING
         self._settled.clear()
         if not self._closed:

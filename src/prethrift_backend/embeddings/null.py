@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from prethrift_backend.embeddings._probing import CANARY_TEXT, DETAILS, canary_faults, check_state, check_vectors
 from prethrift_backend.embeddings.protocol import (
     CLIP_DIMENSIONS,
     TEXT_DIMENSIONS,
@@ -73,6 +75,14 @@ class NullEmbeddings:
         """Embed an item's picture and its words."""
         self._check_ready()
         return ItemVectors(clip=_picture(image), text=_words(text, TEXT_DIMENSIONS))
+
+    async def probe(self) -> Mapping[str, object]:
+        """Look at the state and embed a text; return the dimensions, as the real embeddings do."""
+        check_state(self.state)
+        with canary_faults():
+            vectors = await self.embed_query(CANARY_TEXT)
+        check_vectors(clip=vectors.clip, text=vectors.text)
+        return DETAILS
 
     async def aclose(self) -> None:
         """Do nothing: nothing is held."""

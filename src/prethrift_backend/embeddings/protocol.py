@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
@@ -91,6 +92,10 @@ class Embeddings(Protocol):
 
     async def embed_item(self, image: Image.Image, text: str) -> ItemVectors:
         """Embed an item's picture in the CLIP space and its text in the text space."""
+        ...
+
+    async def probe(self) -> Mapping[str, object]:
+        """Tell whether the models answer; return details of them, or raise ProbeFailedError. Begins no load."""
         ...
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Pictures in S3, or in anything that speaks its protocol, through one long-lived client."""
+"""Pictures in S3, or in anything that speaks its protocol: one long-lived client, and one more for the health check."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aioboto3
 import aiohttp
@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from prethrift_backend.config import Settings
 from prethrift_backend.exceptions import ImageStoreUnavailableError
+from prethrift_backend.stores._bucket_probe import look_at_bucket, only_one_call, probe_limits
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -61,6 +62,7 @@ class ImageStore:
         self._region = region
         self._endpoint_url = endpoint_url
         self._client: S3Client | None = None
+        self._probe_client: S3Client | None = None
         self._resources = AsyncExitStack()
 
     @classmethod
@@ -71,19 +73,23 @@ class ImageStore:
     async def open(self) -> None:
         """Make the client; sends nothing to the store yet. A second call does nothing."""
         if self._client is None:
+            session = aioboto3.Session()
             with _store_faults():
-                self._client = await self._resources.enter_async_context(
-                    aioboto3.Session().client(
-                        "s3",
-                        region_name=self._region,
-                        endpoint_url=self._endpoint_url,
-                        config=_client_config(custom_endpoint=self._endpoint_url is not None),
-                    )
-                )
+                self._client = await self._make_client(session, _client_config())
+                # Of its own: a probe must neither wait for the requests' connections nor be tried again.
+                self._probe_client = await self._make_client(session, probe_limits())
+            only_one_call(self._probe_client)
+
+    async def _make_client(self, session: aioboto3.Session, config: AioConfig) -> S3Client:
+        if self._endpoint_url is not None:
+            config = config.merge(_other_server())
+        return await self._resources.enter_async_context(
+            session.client("s3", region_name=self._region, endpoint_url=self._endpoint_url, config=config)
+        )
 
     async def aclose(self) -> None:
         """Close the client and its connections; a second call does nothing."""
-        self._client = None
+        self._client = self._probe_client = None
         await self._resources.aclose()
 
     async def put(self, key: str, data: bytes, *, media_type: str) -> None:
@@ -119,14 +125,14 @@ class ImageStore:
         except ImageNotFoundError:
             await self._create_bucket()
 
-    async def ping(self) -> None:
-        """Ask whether the bucket is there and may be used."""
-        try:
-            await self._head_bucket()
-        except ImageNotFoundError as error:
-            raise ImageStoreUnavailableError(
-                f"the picture store has no bucket {self._bucket!r}: create it, or set IMAGES_BUCKET"
-            ) from error
+    async def probe(self) -> None:
+        """Ask once whether the bucket is there and may be used; no second try, and a second for each step.
+
+        Raise ProbeFailedError: not_found, forbidden, wrong_region, auth_failed (no credentials), busy or unreachable.
+        """
+        if self._probe_client is None:
+            raise RuntimeError("the image store is not open: await open() first")
+        await look_at_bucket(self._probe_client, self._bucket)
 
     async def _head_bucket(self) -> None:
         with _store_faults(key=self._bucket):
@@ -153,21 +159,21 @@ class ImageStore:
         return self._client
 
 
-def _client_config(*, custom_endpoint: bool) -> AioConfig:
-    options: dict[str, Any] = {}
-    if custom_endpoint:
-        # Local servers have no wildcard DNS for bucket names, and not all know AWS's newer checksums.
-        options = {
-            "s3": {"addressing_style": "path"},
-            "request_checksum_calculation": "when_required",
-            "response_checksum_validation": "when_required",
-        }
+def _client_config() -> AioConfig:
     return AioConfig(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,
         max_pool_connections=MAX_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
-        **options,
+    )
+
+
+def _other_server() -> AioConfig:
+    # Local servers have no wildcard DNS for bucket names, and not all know AWS's newer checksums.
+    return AioConfig(
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
     )
 
 

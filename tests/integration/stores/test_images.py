@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.ports import free_port
 
-from prethrift_backend.exceptions import ImageStoreUnavailableError
+from prethrift_backend.exceptions import ImageStoreUnavailableError, ProbeFailedError
 from prethrift_backend.stores import ImageNotFoundError, ImageStore
 
 
@@ -50,15 +50,15 @@ async def test_keys_are_listed_by_prefix(images: ImageStore) -> None:
 
 
 async def test_a_bucket_is_made_once(s3_endpoint: str) -> None:
-    """A bucket that is missing is reported by the ping, and made by ensure_bucket, twice without harm."""
+    """A bucket that is missing is reported by the probe, and made by ensure_bucket, twice without harm."""
     store = ImageStore(f"made-{free_port()}", region="eu-central-1", endpoint_url=s3_endpoint)
     await store.open()
-    with pytest.raises(ImageStoreUnavailableError, match="no bucket"):
-        await store.ping()
+    with pytest.raises(ProbeFailedError, match="not_found"):
+        await store.probe()
     await store.ensure_bucket()
     await store.ensure_bucket()
 
-    await store.ping()
+    await store.probe()
     await store.aclose()
 
 
