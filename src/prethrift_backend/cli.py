@@ -19,6 +19,11 @@ from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault,
 _CONFIGURATION_STATUS = 2
 _FAILURE_STATUS = 1
 
+_HEALTH_EPILOG = (
+    "Exit status: 0 healthy or degraded, 1 unhealthy, 2 wrong usage, or nothing that tells of health. HEALTH_TOKEN is "
+    "sent as a bearer token; it and PORT are read from the environment alone, and no proxy of it is used."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process: 0 done, 1 failed, 2 wrong usage or configuration."""
@@ -34,9 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_FAILURE_STATUS)
     except BrokenPipeError:
         # The reader of our output has seen enough (`… | head`); what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT, as shells have it
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: ConfigurationError) -> None:
@@ -57,6 +66,13 @@ def _make_parser() -> argparse.ArgumentParser:
     dev = _add(commands, develop, "dev", "serve a sample catalogue on an embedded PostgreSQL and a local S3")
     dev.add_argument("--data-dir", type=Path, help="the folder for the data; without it, one in your data directory")
     _add(commands, migrate, "migrate", "bring the database's tables up to date; safe when several start at once")
+    probe = _add(commands, show_health, "health", "ask a running server for its health", epilog=_HEALTH_EPILOG)
+    probe.add_argument("url", metavar="URL", nargs="?", help="default: http://127.0.0.1:$PORT/health")
+    probe.add_argument("--kind", choices=("live", "ready"), help="ask /health/live or /health/ready")
+    probe.add_argument("--json", action="store_true", help="print the body as it came")
+    probe.add_argument(
+        "--timeout-seconds", type=_timeout, default=2.0, metavar="S", help="for the whole of it (default: %(default)g)"
+    )
     _add(commands, show_config, "config", "print the settings in force and where each came from")
     sweep = _add(commands, sweep_orphans, "sweep", "find pictures without an item and items without a picture")
     sweep.add_argument("--remove", action="store_true", help="remove the pictures that have no item")
@@ -71,8 +87,11 @@ def _add(
     command: Callable[[argparse.Namespace], None],
     name: str,
     summary: str,
+    *,
+    epilog: str | None = None,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=summary, description=summary.capitalize() + ".", allow_abbrev=False)
+    description = summary.capitalize() + "."
+    parser = commands.add_parser(name, help=summary, description=description, epilog=epilog, allow_abbrev=False)
     parser.set_defaults(command=command)
     return parser
 
@@ -113,6 +132,48 @@ def migrate(_arguments: argparse.Namespace) -> None:
         print(f"the database is up to date, at revision {done.after}")
     else:
         print(f"the database went from revision {done.before or 'none'} to {done.after}")
+
+
+def show_health(arguments: argparse.Namespace) -> None:
+    """Ask a running server for its health, print the answer, and end with the status that it means."""
+    from prethrift_backend import probe
+
+    try:
+        target = probe.locate(arguments.url, kind=arguments.kind, environ=os.environ)
+        token = probe.own_token(os.environ)
+        finding = probe.understand(target, probe.fetch(target, token=token, timeout_seconds=arguments.timeout_seconds))
+    except probe.ProbeError as error:
+        print(f"prethrift-backend: {error}", file=sys.stderr)
+        sys.exit(probe.UNKNOWN_STATUS)
+    encoding = sys.stdout.encoding or "utf-8"
+    if arguments.json:
+        text = probe.passed_through(finding, encoding=encoding)
+    else:
+        text = probe.describe(target, finding, in_colour=_in_colour(), encoding=encoding)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the status is what scripts ask for, whether or not anybody reads the text
+        _drop_output()
+    sys.exit(finding.exit_status)
+
+
+def _in_colour() -> bool:
+    # https://no-color.org: any value but an empty one.
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _timeout(text: str) -> float:
+    from prethrift_backend.probe import TIMEOUT_SECONDS_MAX
+
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= TIMEOUT_SECONDS_MAX:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time: give seconds above 0, {TIMEOUT_SECONDS_MAX:g} at most"
+        )
+    return value
 
 
 def show_config(_arguments: argparse.Namespace) -> None:
