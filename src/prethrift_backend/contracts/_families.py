@@ -75,7 +75,7 @@ def _kind(draft: Draft) -> FamilyKind:
 
 def _check_across(draft: Draft, kind: FamilyKind) -> None:
     token = (draft.meta or {}).get("across")
-    if token is not None and kind != "gauge":
+    if token is not None and kind in ("counter", "histogram"):
         rule = "the workers' counters and histograms are always added up"
         raise FaultError(token.column, f"{kind} {draft.name!r} has across=", rule, "take it away", line=token.line)
 
