@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,17 +31,19 @@ from prethrift_backend.api import (
 from prethrift_backend.catalogue import MAX_PICTURE_BYTES, CatalogueService, SweepReport
 from prethrift_backend.config import Settings, load_settings
 from prethrift_backend.contracts import load_health_schema
-from prethrift_backend.embeddings import Embeddings, ModelEmbeddings, ModelState
-from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, ModelsNotReadyError, ProbeFailedError
+from prethrift_backend.embeddings import CLIP_DIMENSIONS, TEXT_DIMENSIONS, Embeddings, ModelEmbeddings
+from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, ModelsNotReadyError
+from prethrift_backend.health import FAMILIES as HEALTH_FAMILIES
 from prethrift_backend.health import (
     CheckCode,
-    CheckFailed,
     CheckWording,
     DetailsGate,
     HealthEndpoint,
     HealthEngine,
     HealthRegistry,
     Lifecycle,
+    Readings,
+    check_memory,
     drain_on_signals,
 )
 from prethrift_backend.observability import (
@@ -73,26 +75,72 @@ _NO_DATABASE = ConfigurationFault(
     "or use 'prethrift-backend dev', which brings its own",
 )
 
-_DATABASE_WORDING = CheckWording({CheckCode.OK: "Database connection successful"})
-_MODEL_WORDING = CheckWording(
+_DATABASE_WORDING = CheckWording(
     {
-        CheckCode.OK: "Embedding models are loaded",
-        CheckCode.LOADING: "Embedding models are loading",
-        CheckCode.UNREACHABLE: "Embedding models could not be loaded",
+        CheckCode.OK: "Database connection successful",
+        CheckCode.UNREACHABLE: "The database cannot be reached",
+        CheckCode.TIMEOUT: "The database did not answer in time",
+        CheckCode.AUTH_FAILED: "The database refused the credentials",
+        CheckCode.NOT_FOUND: "The server has no such database",
+        CheckCode.BUSY: "The database accepts no further connections",
+        CheckCode.POOL_SATURATED: "Every pooled connection is in use, and none came back for a while",
     }
 )
+_VECTOR_WORDING = CheckWording(
+    {
+        CheckCode.OK: "pgvector computes distances, and the columns have the models' dimensions",
+        CheckCode.NOT_FOUND: "pgvector or the table of items is missing: migrate the database",
+        CheckCode.WRONG_DIMENSION: "The vectors in the database are not of the models' dimensions",
+        CheckCode.WRONG_VERSION: "The pgvector of the database is not the version that its server brings",
+    }
+)
+_MODEL_WORDING = CheckWording(
+    {
+        CheckCode.OK: f"Embedding models are loaded ({CLIP_DIMENSIONS} dimensions)",
+        CheckCode.LOADING: "Embedding models are loading",
+        CheckCode.UNREACHABLE: "Embedding models could not be loaded, or fail",
+        CheckCode.TIMEOUT: "Embedding models did not answer in time",
+        CheckCode.BUSY: "The queue of the embedding models is full",
+        CheckCode.WRONG_DIMENSION: "Embedding models give vectors of a wrong dimension or length",
+    }
+)
+_IMAGES_WORDING = CheckWording(
+    {
+        CheckCode.OK: "The bucket for pictures is there",
+        CheckCode.UNREACHABLE: "The picture store cannot be reached",
+        CheckCode.AUTH_FAILED: "There are no credentials for the picture store",
+        CheckCode.FORBIDDEN: "The picture store does not let us look at the bucket",
+        CheckCode.NOT_FOUND: "The bucket for pictures does not exist",
+        CheckCode.WRONG_REGION: "The bucket for pictures is in another region than AWS_REGION",
+        CheckCode.BUSY: "The picture store asks for fewer requests",
+    }
+)
+_MEMORY_WORDING = CheckWording(
+    {
+        CheckCode.OK: "Memory use is within its limit",
+        CheckCode.NOT_FOUND: "Memory use cannot be read on this system",
+    }
+)
+_VECTOR_COLUMNS = {"clip_vector": CLIP_DIMENSIONS, "text_vector": TEXT_DIMENSIONS}
 
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Parts made elsewhere. The application uses them and leaves their opening and closing to their maker."""
+    """What differs from the usual.
+
+    Parts made elsewhere: the application uses them and leaves their opening and closing to their maker.
+    ``register_checks`` adds health checks to those of the application. ``health_pace`` is how many times as often as
+    usual the checks run: a test need not wait as long as a load balancer.
+    """
 
     telemetry: Telemetry | None = None
     postgres: Postgres | None = None
     images: ImageStore | None = None
     embeddings: Embeddings | None = None
+    register_checks: Callable[[HealthRegistry], None] | None = None
+    health_pace: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,44 +188,37 @@ def _require_database(settings: Settings) -> None:
 
 def _make_parts(settings: Settings, given: Overrides) -> Parts:
     postgres = given.postgres or Postgres.from_settings(settings)
+    images = given.images or ImageStore.from_settings(settings)
     embeddings = given.embeddings or ModelEmbeddings.from_settings(settings)
+    registry = _register_checks(postgres, images, embeddings)
+    if given.register_checks is not None:
+        given.register_checks(registry)
     return Parts(
         telemetry=given.telemetry or configure(settings),
         postgres=postgres,
-        images=given.images or ImageStore.from_settings(settings),
+        images=images,
         embeddings=embeddings,
-        health=HealthEngine(_register_checks(postgres, embeddings)),
+        health=HealthEngine(registry, sleep=partial(_sleep_at_pace, given.health_pace)),
         lifecycle=Lifecycle(),
     )
 
 
-def _register_checks(postgres: Postgres, embeddings: Embeddings) -> HealthRegistry:
+async def _sleep_at_pace(pace: float, seconds: float) -> None:
+    await asyncio.sleep(seconds / pace)
+
+
+def _register_checks(postgres: Postgres, images: ImageStore, embeddings: Embeddings) -> HealthRegistry:
     """Register the check of each resource; its owner knows how to ask, and the registry how often."""
     registry = HealthRegistry()
+    vectors = partial(postgres.probe_vectors, _VECTOR_COLUMNS)
+    registry.register("database", postgres.probe, wording=_DATABASE_WORDING)
+    registry.register("pgvector", vectors, interval_seconds=30.0, depends_on="database", wording=_VECTOR_WORDING)
+    registry.register("embedding_model", embeddings.probe, timeout_seconds=5.0, wording=_MODEL_WORDING)
     registry.register(
-        "database",
-        partial(_without_details, postgres.probe),
-        interval_seconds=5.0,
-        timeout_seconds=1.0,
-        wording=_DATABASE_WORDING,
+        "s3", images.probe, critical=False, interval_seconds=60.0, timeout_seconds=2.0, wording=_IMAGES_WORDING
     )
-    registry.register("embedding_model", partial(_check_models, embeddings), wording=_MODEL_WORDING)
+    registry.register("memory", check_memory, critical=False, wording=_MEMORY_WORDING)
     return registry
-
-
-async def _without_details(probe: Callable[[], Awaitable[object]]) -> None:
-    try:
-        await probe()
-    except ProbeFailedError as error:
-        raise CheckFailed(error.probe_code, details=error.details) from error
-
-
-async def _check_models(embeddings: Embeddings) -> None:
-    """Look at the state of the models; a look loads nothing and computes nothing."""
-    if embeddings.state is ModelState.FAILED:
-        raise CheckFailed(CheckCode.UNREACHABLE)
-    if embeddings.state is not ModelState.READY:
-        raise CheckFailed(CheckCode.LOADING)
 
 
 def _add_routes(app: FastAPI, settings: Settings, parts: Parts) -> None:
@@ -216,7 +257,12 @@ def _observe_parts(parts: Parts) -> None:
     """Let the metrics read, at each scrape, what the parts know of themselves."""
     metrics = parts.telemetry.metrics
     metrics.observe("db_pool_connections", partial(_pool_readings, parts.postgres))
-    metrics.observe("health_check_state", parts.health.states)
+    for family in HEALTH_FAMILIES:
+        metrics.observe(family.name, partial(_health_readings, parts, family.name))
+
+
+def _health_readings(parts: Parts, name: str) -> Readings:
+    return parts.health.readings(parts.lifecycle)[name]
 
 
 def _pool_readings(postgres: Postgres) -> dict[tuple[str, ...], float]:
