@@ -4,6 +4,8 @@ A value that the contract does not allow never reaches a series: it is exported 
 the label has none, not at all. A family that has as many series as its bound takes no new ones. Each such use counts in
 ``contract_violations_total{family,label}``, and in strict mode (tests) it raises. Outside strict mode ``labels`` never
 raises: telemetry does not fail a request.
+
+In a worker of several (`multiprocess`) all of this holds for each process, and the registry shows the sum of them.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from prometheus_client.registry import Collector
 from prethrift_backend import __version__
 from prethrift_backend.contracts import MetricFamily, MetricLabel, MetricsContract
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.observability.multiprocess import SharedCollector, WorkerFolder, shared_folder
 
 VIOLATIONS: Final = "contract_violations_total"
 BUILD_INFO: Final = "build_info"
@@ -60,7 +63,8 @@ class MetricSet:
     """The families of one contract in one registry, with the collectors of process, platform and gc.
 
     The registry is the set's own unless one is given, so that two applications in one process do not meet.
-    ``service_version`` is the version that ``build_info`` shows.
+    ``service_version`` is the version that ``build_info`` shows. In a worker of several the registry shows what all of
+    them have counted; then there is something to ``publish``.
 
     Raises ContractError where a family cannot be made, because the contract states no type for it.
     """
@@ -77,9 +81,13 @@ class MetricSet:
         self.registry = CollectorRegistry() if registry is None else registry
         self.strict = strict
         self._families = {family.name: BoundFamily[Any](family, self._report) for family in contract.families}
-        for family in sorted(self._families.values(), key=lambda bound: bound.family.name == VIOLATIONS):
-            self.registry.register(family)  # the violations last: a scrape then shows its own
-        _register_runtime(self.registry)
+        self._shared: SharedCollector | None = None
+        folder = shared_folder()
+        if folder is None:
+            self._register_families()
+            _register_runtime(self.registry)
+        else:
+            self._share(folder)
         self._inform(BUILD_INFO, version=service_version, python_version=platform.python_version())
         self._inform(CONTRACT_INFO, contract="metrics", version=contract.version, sha256=contract.sha256)
 
@@ -116,6 +124,29 @@ class MetricSet:
         Raises ContractError where the family does not exist or is a histogram.
         """
         self.family(name).read_from(read)
+
+    @property
+    def publish(self) -> Callable[[], None] | None:
+        """What shows this worker's readings to the others, to be called now and then; None in the only process."""
+        return None if self._shared is None else self._shared.publish
+
+    def _register_families(self) -> None:
+        for family in sorted(self._families.values(), key=lambda bound: bound.family.name == VIOLATIONS):
+            self.registry.register(family)  # the violations last: a scrape then shows its own
+
+    def _share(self, folder: WorkerFolder) -> None:
+        """Register the families of all workers in the place of this one's."""
+        runtime = CollectorRegistry()
+        _register_runtime(runtime)
+
+        def read_own() -> Iterator[Metric]:
+            for family in self._families.values():
+                if family.is_read:
+                    yield from family.collect()
+            yield from runtime.collect()
+
+        self._shared = SharedCollector(folder, self.contract.families, read_own)
+        self.registry.register(self._shared)
 
     def _of_kind(self, name: str, kind: str) -> BoundFamily[Any]:
         bound = self.family(name)
@@ -199,6 +230,11 @@ class BoundFamily(Collector, Generic[ChildT]):
         except (KeyError, TypeError):  # not seen before, a wrong name, or a value that cannot be a key
             pass
         return self._resolve(labels)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its values are those of the moment in which they are read, and not those of a count."""
+        return self._read is not None or self.family.kind == "gauge"
 
     def read_from(self, read: Callable[[], Mapping[LabelsT, float]]) -> None:
         """Export what ``read`` returns at each scrape; see ``MetricSet.observe``."""

@@ -33,6 +33,7 @@ from prethrift_backend.observability.logs import (
     structlog_options,
 )
 from prethrift_backend.observability.metrics import MetricSet
+from prethrift_backend.observability.multiprocess import Publisher
 
 # The standard library has one root logger a process, so there is one take-over, shared by all telemetries.
 _takeover: Final = StandardTakeover()
@@ -52,6 +53,7 @@ class Telemetry:
         self.errors = 0
         self._known_faults: set[tuple[str, str]] = set()
         self._closed = False
+        self._publisher: Publisher | None = None
         self._pipeline = Pipeline(
             _sinks(settings, log_stream),
             level=logging.getLevelNamesMapping()[settings.log_level],
@@ -94,13 +96,18 @@ class Telemetry:
             return
         self._release()
         # Joining the writer waits for a disk or a terminal, at most two seconds: not on the event loop.
-        await asyncio.to_thread(self._pipeline.close)
+        await asyncio.to_thread(self._join)
 
     def close(self) -> None:
         """Do what `aclose` does, where there is no event loop."""
         if not self._closed:
             self._release()
-            self._pipeline.close()
+            self._join()
+
+    def _join(self) -> None:
+        if self._publisher is not None:
+            self._publisher.close()
+        self._pipeline.close()
 
     def _release(self) -> None:
         self._closed = True
@@ -118,6 +125,9 @@ class Telemetry:
         context.add_configured(self)
         self.adopt_standard_loggers()
         structlog.configure(**structlog_options(self._pipeline))
+        publish = self.metrics.publish
+        if publish is not None:  # a worker of several
+            self._publisher = Publisher(publish, on_error=lambda error: self.fail("publish_metrics", error))
 
     def _count_dropped(self, count: int) -> None:
         self.metrics.family(LOG_EVENTS_DROPPED_TOTAL).labels().inc(count)

@@ -1,0 +1,338 @@
+"""The metrics of several worker processes, added up in whichever of them answers the scrape.
+
+The workers of one server share a folder. Counters and histograms are prometheus_client's multiprocess mode: each worker
+keeps its values in memory that is mapped to a file of its own. What is read at the scrape cannot be read in another
+process, so that each worker writes it down once a second, in one small file that is replaced as a whole: its gauges,
+the families of `MetricSet.observe`, and the figures of its process and interpreter.
+
+The supervisor folds the files of a worker that is gone into one: what it had counted stays counted, its gauges vanish,
+and the folder does not grow with the number of workers that there have been. A scrape and a folding take turns by a
+lock on a file, which the system gives back whoever is killed.
+
+Exemplars are not there with several workers: prometheus_client's files have no room for them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import operator
+import os
+import shutil
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import Metric, values
+from prometheus_client import mmap_dict as untyped_mmap_dict
+from prometheus_client import multiprocess as untyped_multiprocess
+from prometheus_client.registry import Collector
+
+from prethrift_backend.contracts import MetricFamily
+
+# prometheus_client looks for it when it is imported, and keeps to what it found.
+VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX: Final = "prethrift-metrics-"
+
+_OWNER: Final = "owner"  # locked for as long as the supervisor lives
+_TURN: Final = "turn"  # locked by a scrape (shared) or a folding (alone)
+_GONE: Final = "gone"  # in the place of a process id: the sum of the workers that are gone
+_MAPPED: Final = ("counter", "histogram")
+_NOTES: Final = "notes"
+
+# Arbitrary: far below any scrape interval, and the writing takes a millisecond.
+_PUBLISH_SECONDS: Final = 1.0
+
+# What is not the sum of the workers' values in the families of prometheus_client itself.
+_ACROSS_OF_LIBRARIES: Final[Mapping[str, str]] = {"process_start_time_seconds": "min", "python_info": "max"}
+_COMBINE: Final[Mapping[str, Callable[[float, float], float]]] = {"sum": operator.add, "max": max, "min": min}
+_PARTS: Final = ("_bucket", "_count", "_sum")
+
+# Neither has types.
+_merge: Final[Any] = untyped_multiprocess.MultiProcessCollector.merge
+_MappedDict: Final[Any] = untyped_mmap_dict.MmapedDict
+
+_Series = tuple[str, tuple[tuple[str, str], ...]]
+_Note = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
+
+
+class WorkerFolder:
+    """The folder of one server's workers; each of its methods says who calls it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write_notes(self, metrics: Iterable[Metric]) -> None:
+        """Put a worker's readings in the place of its earlier ones (worker)."""
+        self._write_notes(str(os.getpid()), [_note(metric) for metric in metrics])
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep the files as they are for as long as the block lasts (worker)."""
+        with self._turn(fcntl.LOCK_SH):
+            yield
+
+    def read_mapped(self) -> Iterable[Metric]:
+        """Return the counters and histograms of all workers, those that are gone included (worker)."""
+        found = [path for kind in _MAPPED for path in self.path.glob(f"{kind}_*.db")]
+        # A file is empty for the moment between its making and its first value.
+        metrics: Iterable[Metric] = _merge([str(path) for path in found if path.stat().st_size])
+        return metrics
+
+    def read_notes(self) -> Iterator[_Note]:
+        """Yield the readings of each worker, and what remains of those that are gone (worker)."""
+        for path in sorted(self.path.glob(f"{_NOTES}_*.json")):
+            yield from json.loads(path.read_text())
+
+    def fold_all_but(self, living: Collection[int]) -> None:
+        """Fold the files of workers that are gone into one; leave it for the next time when a scrape is under way.
+
+        Only the supervisor calls it, between starting one worker and the next. OSError where the disk is full: the
+        files are then left as they are, and count as before.
+        """
+        kept = {_GONE, *map(str, living)}
+        gone = {process for path in self.path.iterdir() if (process := _process_of(path)) not in kept}
+        gone.discard("")
+        if not gone:
+            return
+        with suppress(BlockingIOError), self._turn(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            for process in gone:
+                self._fold(process)
+
+    def _fold(self, process: str) -> None:
+        for kind in _MAPPED:
+            self._fold_mapped(self.path / f"{kind}_{_GONE}.db", self.path / f"{kind}_{process}.db")
+        self._fold_notes(process)
+        for path in self.path.iterdir():
+            if _process_of(path) == process:
+                path.unlink()  # gauges of prometheus_client, which nobody reads, and notes that were not finished
+
+    def _fold_mapped(self, into: Path, source: Path) -> None:
+        if not source.exists():
+            return
+        totals: dict[str, float] = defaultdict(float)
+        for path in (into, source):
+            if path.exists() and path.stat().st_size:
+                for key, value, _, _ in _MappedDict.read_all_values_from_file(str(path)):
+                    totals[key] += value
+        _write_mapped(into, totals)
+        source.unlink()
+
+    def _fold_notes(self, process: str) -> None:
+        """Add the counters among a worker's readings to those of the workers before it."""
+        source, into = (self.path / f"{_NOTES}_{name}.json" for name in (process, _GONE))
+        if not source.exists():
+            return
+        totals = _Totals({})
+        for path in (into, source):
+            for note in json.loads(path.read_text()) if path.exists() else ():
+                if note[2] == "counter":
+                    totals.add_note(note)
+        self._write_notes(_GONE, [_note(metric) for metric in totals.metrics()])
+        source.unlink()
+
+    def _write_notes(self, process: str, notes: list[_Note]) -> None:
+        unfinished = self.path / f"{_NOTES}_{process}.new"
+        unfinished.write_text(json.dumps(notes))
+        unfinished.replace(self.path / f"{_NOTES}_{process}.json")
+
+    @contextmanager
+    def _turn(self, operation: int) -> Iterator[None]:
+        descriptor = os.open(self.path / _TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, operation)
+            yield
+        finally:
+            os.close(descriptor)  # gives the lock back, too
+
+
+def _process_of(path: Path) -> str:
+    """Return which process a file is of; nothing for a file that is of none."""
+    is_ours = path.name.startswith((*_MAPPED, "gauge", "summary", _NOTES)) and "_" in path.name
+    return path.stem.rpartition("_")[2] if is_ours else ""
+
+
+def _write_mapped(path: Path, totals: Mapping[str, float]) -> None:
+    unfinished = path.with_suffix(".new")
+    # Written in full before it is mapped: a full disk is then an error, and not a signal that ends the supervisor.
+    unfinished.write_bytes(bytes(4096 + sum(len(key.encode()) + 32 for key in totals)))
+    mapped = _MappedDict(str(unfinished))
+    for key, value in totals.items():
+        mapped.write_value(key, value, 0.0)
+    mapped.close()
+    unfinished.replace(path)
+
+
+def _note(metric: Metric) -> _Note:
+    samples = [(sample.name, sample.labels, sample.value) for sample in metric.samples]
+    return metric.name, metric.documentation, metric.type, samples
+
+
+class _Totals:
+    """The values of several processes on their way to one; ``across`` gives the rule of each family that is no sum."""
+
+    def __init__(self, across: Mapping[str, str]) -> None:
+        self._across = across
+        self._about: dict[str, tuple[str, str]] = {}
+        self._series: dict[str, dict[_Series, float]] = {}
+
+    def add_note(self, note: _Note) -> None:
+        name, documentation, kind, samples = note
+        self._about.setdefault(name, (documentation, kind))
+        series = self._series.setdefault(name, {})
+        combine = _COMBINE[self._across.get(name, "sum")]
+        for sample_name, labels, value in samples:
+            key = (sample_name, tuple(sorted(labels.items())))
+            series[key] = combine(series[key], value) if key in series else value
+
+    def metrics(self) -> Iterator[Metric]:
+        for name, (documentation, kind) in self._about.items():
+            metric = Metric(name, documentation, kind)
+            series = self._series[name].items()
+            for (sample_name, labels), value in sorted(series, key=_place) if kind == "histogram" else series:
+                metric.add_sample(sample_name, dict(labels), value)
+            yield metric
+
+
+def _place(series: tuple[_Series, float]) -> tuple[tuple[tuple[str, str], ...], int]:
+    """Return what brings the parts of one histogram together; its buckets keep the order they have."""
+    name, labels = series[0]
+    without_bound = tuple(label for label in labels if label[0] != "le")
+    return without_bound, next(index for index, part in enumerate(_PARTS) if name.endswith(part))
+
+
+class SharedCollector(Collector):
+    """What all workers have counted and read, as the families of one contract.
+
+    ``read_own`` gives what this worker reads of itself. Every family of the contract is there, with or without series,
+    as it is in a server of one process.
+    """
+
+    def __init__(
+        self, folder: WorkerFolder, families: Sequence[MetricFamily], read_own: Callable[[], Iterable[Metric]]
+    ) -> None:
+        self._folder = folder
+        self._families = tuple(families)
+        self._across = dict(_ACROSS_OF_LIBRARIES) | {
+            family.name: family.across for family in families if family.kind == "gauge"
+        }
+        self._read_own = read_own
+        self._counted: dict[str, Metric] = {}
+        self._lock = threading.Lock()
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the contract's families without samples, so that a registry refuses their names a second time."""
+        return [Metric(family.name.removesuffix("_total"), family.help, family.kind) for family in self._families]
+
+    def publish(self) -> None:
+        """Read what this worker knows of itself and write it down for the scrapes of the others."""
+        with self._lock:  # a scrape and the publisher may meet
+            self._folder.write_notes([self._steady(metric) for metric in self._read_own()])
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family with the values of all workers; those of this one are read now."""
+        self.publish()
+        totals = _Totals(self._across)
+        promised = {family.name: _note(family) for family in self.describe()}
+        for note in promised.values():
+            totals.add_note(note)
+        with self._folder.reading():
+            for metric in self._folder.read_mapped():
+                if metric.name in promised:  # a library that counts for itself shares the files, and not our scrape
+                    totals.add_note(_note(metric))
+            for note in self._folder.read_notes():
+                totals.add_note(note)
+        yield from totals.metrics()
+
+    def _steady(self, metric: Metric) -> Metric:
+        """Return a counter that could not be read as it was before: without it the sum of all workers would fall."""
+        if metric.type != "counter":
+            return metric
+        if metric.samples:
+            self._counted[metric.name] = metric
+        return self._counted.get(metric.name, metric)
+
+
+class Publisher:
+    """The thread that calls ``publish`` once a second, and once more at the end."""
+
+    def __init__(self, publish: Callable[[], None], *, on_error: Callable[[Exception], None]) -> None:
+        self._publish = publish
+        self._on_error = on_error
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="prethrift-metrics-publisher", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Publish for the last time and stop; waits for a reading that is under way, two seconds at most."""
+        self._ended.set()
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        while True:
+            ending = self._ended.is_set()
+            try:
+                self._publish()
+            except Exception as error:  # noqa: BLE001 - the folder is full or gone; the next time may be better
+                with suppress(Exception):
+                    self._on_error(error)
+            if ending:
+                return
+            self._ended.wait(_PUBLISH_SECONDS)
+
+
+def shared_folder() -> WorkerFolder | None:
+    """Return the folder that this process shares with other workers; None where it is the only one."""
+    mode: Any = values.ValueClass
+    return WorkerFolder(Path(os.environ[VARIABLE])) if mode._multiprocess else None
+
+
+@contextmanager
+def open_worker_folder() -> Iterator[WorkerFolder]:
+    """Make a fresh private folder for the workers that are started inside the block, and remove it afterwards.
+
+    It lies where TMPDIR says. Folders of servers that were killed before they could remove theirs are removed, too.
+    """
+    parent = Path(tempfile.gettempdir())
+    remove_abandoned(parent)
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    before = os.environ.get(VARIABLE)
+    with _owning(path):
+        os.environ[VARIABLE] = str(path)
+        try:
+            yield WorkerFolder(path)
+        finally:
+            if before is None:
+                del os.environ[VARIABLE]
+            else:
+                os.environ[VARIABLE] = before
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _owning(path: Path) -> Iterator[None]:
+    """Hold the lock by which others know that the folder's supervisor lives."""
+    unfinished = path / f"{_OWNER}.new"
+    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        unfinished.rename(path / _OWNER)  # only now: a file of this name that is not locked is one that was left behind
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove this user's folders in ``parent`` whose supervisor is gone."""
+    for owner in parent.glob(f"{_PREFIX}*/{_OWNER}"):
+        with suppress(OSError):
+            descriptor = os.open(owner, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(owner.parent, ignore_errors=True)
+            finally:
+                os.close(descriptor)
