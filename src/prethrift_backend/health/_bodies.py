@@ -10,7 +10,8 @@ import orjson
 
 from prethrift_backend.health.aggregate import Overall
 from prethrift_backend.health.check import CheckReport
-from prethrift_backend.health.status import HealthStatus
+from prethrift_backend.health.families import FAMILIES, HealthFamily, Moment, Readings, readings_of
+from prethrift_backend.health.history import CheckHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def json_body(
     """Return the JSON body; without ``shows_details`` each check says only a sentence of the closed list."""
     body: dict[str, object] = {
         "status": overall.status.value,
-        "timestamp": timestamp.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": _written(timestamp),
         "version": identity.version,
         "environment": identity.environment,
         "uptime_seconds": round(uptime_seconds, 3),
@@ -42,6 +43,14 @@ def json_body(
     if overall.reason is not None:
         body["reason"] = overall.reason.value
     return orjson.dumps(body)
+
+
+def _written(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _of_epoch(seconds: float) -> str:
+    return _written(datetime.fromtimestamp(seconds, UTC))
 
 
 def _check(report: CheckReport, *, shows_details: bool) -> dict[str, object]:
@@ -65,44 +74,41 @@ def _details(report: CheckReport) -> dict[str, object]:
         details["code"] = report.code.value
     if report.age_seconds is not None:
         details["age_seconds"] = round(report.age_seconds, 3)
-    return details
+    return details | _past(report.history)
 
 
-def metrics_body(overall: Overall, reports: Sequence[CheckReport], *, is_openmetrics: bool) -> bytes:
-    """Return the Prometheus form. All families are gauges, which both exposition formats write alike."""
-    lines = [
-        *_family("health_up", "1 unless the service as a whole is unhealthy.", _up(overall)),
-        *_family("health_check_state", "1 for the state that a check is in, 0 for the others.", _states(reports)),
-        *_family("health_check_duration_seconds", "Time that the last run of a check took.", _durations(reports)),
-        *_family("health_check_age_seconds", "Age of the last result of a check.", _ages(reports)),
-    ]
+def _past(history: CheckHistory) -> dict[str, object]:
+    """Tell the history, oldest change first; nothing of what has not been yet."""
+    past: dict[str, object] = {}
+    if history.last_success_at is not None:
+        past["last_success"] = _of_epoch(history.last_success_at)
+    if history.since is not None:
+        past["since"] = _of_epoch(history.since)
+        past["history"] = [
+            {"at": _of_epoch(change.at), "status": change.status.value}
+            | ({} if change.code is None else {"code": change.code})
+            for change in history.transitions
+        ]
+    return past
+
+
+def metrics_body(moment: Moment, *, is_openmetrics: bool) -> bytes:
+    """Return the Prometheus form: the families of health, with the values of this moment."""
+    readings = readings_of(moment)
+    lines = [line for family in FAMILIES for line in _family(family, readings[family.name], is_openmetrics)]
     return "".join(f"{line}\n" for line in (*lines, *(["# EOF"] if is_openmetrics else []))).encode()
 
 
-def _family(name: str, description: str, samples: Iterator[tuple[str, float]]) -> Iterator[str]:
-    yield f"# HELP {name} {description}"
-    yield f"# TYPE {name} gauge"
-    for labels, value in samples:
-        yield f"{name}{labels} {value:.9g}"
+def _family(family: HealthFamily, readings: Readings, is_openmetrics: bool) -> Iterator[str]:
+    # OpenMetrics names a counter without the ending that its samples have.
+    name = family.name.removesuffix("_total") if is_openmetrics else family.name
+    yield f"# HELP {name} {family.description}"
+    yield f"# TYPE {name} {family.kind}"
+    for values, number in readings.items():
+        yield f"{family.name}{_labels(family, values)} {number:.15g}"
 
 
-def _up(overall: Overall) -> Iterator[tuple[str, float]]:
-    yield "", float(overall.status is not HealthStatus.UNHEALTHY)
-
-
-def _states(reports: Sequence[CheckReport]) -> Iterator[tuple[str, float]]:
+def _labels(family: HealthFamily, values: tuple[str, ...]) -> str:
     # Names need no escaping: the registry admits a-z, 0-9 and _ only.
-    for report in reports:
-        for state in HealthStatus:
-            yield f'{{check="{report.check.name}",state="{state.value}"}}', float(report.check.status is state)
-
-
-def _durations(reports: Sequence[CheckReport]) -> Iterator[tuple[str, float]]:
-    for report in reports:
-        yield f'{{check="{report.check.name}"}}', report.check.duration_ms / 1000
-
-
-def _ages(reports: Sequence[CheckReport]) -> Iterator[tuple[str, float]]:
-    for report in reports:
-        if report.age_seconds is not None:
-            yield f'{{check="{report.check.name}"}}', report.age_seconds
+    pairs = ",".join(f'{label}="{value}"' for label, value in zip(family.labels, values, strict=True))
+    return f"{{{pairs}}}" if pairs else ""

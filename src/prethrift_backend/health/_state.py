@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
+from prethrift_backend.exceptions import ProbeFailedError
 from prethrift_backend.health._calls import Outcome
 from prethrift_backend.health.check import (
     CODE_STATUSES,
@@ -18,8 +19,9 @@ from prethrift_backend.health.check import (
     CheckReport,
     HealthCheck,
 )
+from prethrift_backend.health.history import CheckHistory, Transition
 from prethrift_backend.health.registry import Registration
-from prethrift_backend.health.status import HealthStatus
+from prethrift_backend.health.status import HealthStatus, worst
 
 FAILURES_TO_FALL: Final = 3
 """Results in a row before a check that was well counts as unhealthy. One lost packet must not move traffic."""
@@ -31,6 +33,11 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _LARGEST_INTEGER: Final = 2**53  # beyond it, readers of JSON disagree
 _WITHHELD: Final = "withheld"
+ENGINE_DETAILS: Final = frozenset(
+    {"code", "critical", "consecutive_failures", "age_seconds", "since", "last_success", "history"}
+)
+"""What the engine itself says among the details, in forms of its own; a check cannot."""
+
 _CODES: Final = frozenset(code.value for code in CheckCode)
 
 
@@ -49,9 +56,11 @@ def judge(registration: Registration, outcome: Outcome, *, duration_ms: float) -
         return _judge_error(registration, outcome.error, duration_ms)
     if outcome.value is None:
         return verdict_of(registration, CheckCode.OK, duration_ms=duration_ms)
-    if isinstance(outcome.value, HealthCheck):
-        with suppress(TypeError, ValueError, AttributeError):  # a field of the wrong type, from code without types
+    with suppress(TypeError, ValueError, AttributeError):  # a field of the wrong type, from code without types
+        if isinstance(outcome.value, HealthCheck):
             return _judge_own(registration, outcome.value, duration_ms)
+        if isinstance(outcome.value, Mapping):
+            return verdict_of(registration, CheckCode.OK, duration_ms=duration_ms, details=outcome.value)
     # False, for one, might mean "bad": a value that was not agreed on is not read as "well".
     return verdict_of(registration, CheckCode.INTERNAL, duration_ms=duration_ms, error_type="UnexpectedResult")
 
@@ -78,13 +87,12 @@ def verdict_of(
 
 def _judge_error(registration: Registration, error: Exception, duration_ms: float) -> Verdict:
     code = registration.wording.code_of(error)
-    own = error if isinstance(error, CheckFailed) else None
     return verdict_of(
         registration,
         code,
         duration_ms=duration_ms,
-        status=own.status if own else None,
-        details=own.details if own else None,
+        status=error.status if isinstance(error, CheckFailed) else None,
+        details=error.details if isinstance(error, CheckFailed | ProbeFailedError) else None,
         error_type=type(error).__name__,
     )
 
@@ -116,12 +124,12 @@ def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)[:200].strip()
 
 
-def shown_details(details: Mapping[str, object]) -> dict[str, object]:
+def shown_details(details: Mapping[Any, object]) -> dict[str, object]:
     """Keep numbers, booleans and single words; put "withheld" in the place of any other value."""
     return {
         key: value if _is_plain(value) else _WITHHELD
         for key, value in details.items()
-        if _KEY.fullmatch(key) and key != "code"  # the engine puts in the code, from the closed list
+        if isinstance(key, str) and _KEY.fullmatch(key) and key not in ENGINE_DETAILS
     }
 
 
@@ -146,14 +154,23 @@ class CheckState:
     failures: int = 0
     successes: int = 0
     finished_at: float | None = None
+    history: CheckHistory = field(default_factory=CheckHistory)
 
-    def after(self, verdict: Verdict, *, now: float, is_first: bool) -> CheckState:
-        """Return the state after a new result. ``is_first``: nothing before it counts, so that it settles at once."""
+    def after(self, verdict: Verdict, *, now: float, is_first: bool, at: float = 0.0) -> CheckState:
+        """Return the state after a new result; ``at`` is the time of day that ``now`` is, in seconds since the epoch.
+
+        ``is_first``: nothing before it counts, so that it settles at once.
+        """
         has_failed = verdict.check.status is HealthStatus.UNHEALTHY
         failures = 0 if not has_failed else 1 if is_first else self.failures + 1
         successes = 0 if has_failed else 1 if is_first else self.successes + 1
         settled = verdict.check.status if is_first else self._settle(verdict.check.status, failures, successes)
-        return CheckState(verdict, settled, failures, successes, now)
+        transition = Transition(at, settled, verdict.code) if self._is_change(settled) else None
+        history = self.history.after(verdict.check.status, at=at, transition=transition)
+        return CheckState(verdict, settled, failures, successes, now, history)
+
+    def _is_change(self, settled: HealthStatus) -> bool:
+        return self.verdict is None or self.settled is not settled
 
     def _settle(self, status: HealthStatus, failures: int, successes: int) -> HealthStatus:
         if self.settled is HealthStatus.UNHEALTHY:
@@ -191,7 +208,19 @@ class CheckState:
             public_message=_public_message(registration, verdict),
             age_seconds=self.age_seconds(now),
             consecutive_failures=self.failures,
+            history=self.history,
         )
+
+
+def dependent_report(registration: Registration, own: CheckReport, dependency: CheckReport) -> CheckReport:
+    """Return what to show while the check that this one depends on fails.
+
+    Both settle together: a single failure of the dependency must not move traffic by way of its dependents.
+    """
+    verdict = verdict_of(registration, CheckCode.DEPENDENCY_FAILED)
+    has_result = own.age_seconds is not None and own.code is not CheckCode.STALE
+    settled = worst((own.settled, dependency.settled)) if has_result else dependency.settled
+    return replace(own, check=verdict.check, code=verdict.code, public_message=verdict.check.message, settled=settled)
 
 
 def disabled_report(registration: Registration) -> CheckReport:

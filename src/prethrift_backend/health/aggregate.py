@@ -6,7 +6,7 @@ Nothing here knows HTTP, and nothing runs a check.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from prethrift_backend.health.check import CheckCode, CheckReport
@@ -44,7 +44,7 @@ def health_of(reports: Sequence[CheckReport], lifecycle: Lifecycle) -> Overall:
     """Return what ``/health`` tells. Draining does not change it: a deployment is no reason to page anybody."""
     if lifecycle.is_in_startup_grace:
         return Overall(HealthStatus.DEGRADED, Reason.STARTING)
-    return _measured(reports)
+    return measured_of(reports, lifecycle)
 
 
 def readiness_of(reports: Sequence[CheckReport], lifecycle: Lifecycle) -> Overall:
@@ -53,13 +53,19 @@ def readiness_of(reports: Sequence[CheckReport], lifecycle: Lifecycle) -> Overal
         return Overall(HealthStatus.UNHEALTHY, Reason.DRAINING)
     if lifecycle.phase is Phase.STARTING:
         return Overall(HealthStatus.UNHEALTHY, Reason.STARTING)
-    return _measured(reports)
+    return measured_of(reports, lifecycle)
 
 
-def _measured(reports: Sequence[CheckReport]) -> Overall:
+def measured_of(reports: Sequence[CheckReport], _lifecycle: Lifecycle) -> Overall:
+    """Return what the checks say, whatever phase the process is in."""
     status = aggregate(reports)
     is_stale = any(report.critical and report.code is CheckCode.STALE for report in reports)
     return Overall(status, Reason.STALE if is_stale and status is HealthStatus.UNHEALTHY else None)
+
+
+def alone_of(reports: Sequence[CheckReport], lifecycle: Lifecycle) -> Overall:
+    """Return what the checks say when each of them matters, critical or not."""
+    return measured_of([replace(report, critical=True) for report in reports], lifecycle)
 
 
 def _is_blemished(report: CheckReport) -> bool:

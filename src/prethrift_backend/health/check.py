@@ -16,7 +16,9 @@ from prethrift_backend.exceptions import (
     EmbeddingQueueFullError,
     ImageStoreUnavailableError,
     ModelsNotReadyError,
+    ProbeFailedError,
 )
+from prethrift_backend.health.history import CheckHistory
 from prethrift_backend.health.status import HealthStatus
 
 
@@ -31,14 +33,18 @@ class CheckCode(StrEnum):
     NOT_FOUND = "not_found"
     WRONG_VERSION = "wrong_version"
     WRONG_DIMENSION = "wrong_dimension"
+    WRONG_REGION = "wrong_region"
     LOADING = "loading"
     BUSY = "busy"
     POOL_SATURATED = "pool_saturated"
+    MEMORY_HIGH = "memory_high"
     DEPENDENCY_FAILED = "dependency_failed"
     STALE = "stale"
     DISABLED = "disabled"
     INTERNAL = "internal"
 
+
+_CODES: Final = frozenset(code.value for code in CheckCode)
 
 DEFAULT_SENTENCES: Final[Mapping[CheckCode, str]] = {
     CheckCode.OK: "Check passed",
@@ -49,9 +55,11 @@ DEFAULT_SENTENCES: Final[Mapping[CheckCode, str]] = {
     CheckCode.NOT_FOUND: "Reachable, but what is needed does not exist",
     CheckCode.WRONG_VERSION: "Reachable, but the version is not the expected one",
     CheckCode.WRONG_DIMENSION: "Reachable, but vectors have the wrong dimension",
+    CheckCode.WRONG_REGION: "Reachable, but in another region than the configured one",
     CheckCode.LOADING: "Still loading",
     CheckCode.BUSY: "Busy: too much work is waiting",
     CheckCode.POOL_SATURATED: "Every pooled connection is in use",
+    CheckCode.MEMORY_HIGH: "Memory use is close to its limit",
     CheckCode.DEPENDENCY_FAILED: "Not checked: something it depends on has failed",
     CheckCode.STALE: "The last result is too old to be trusted",
     CheckCode.DISABLED: "Switched off by configuration",
@@ -71,9 +79,11 @@ CODE_STATUSES: Final[Mapping[CheckCode, HealthStatus]] = {
     CheckCode.DISABLED: HealthStatus.HEALTHY,
     CheckCode.FORBIDDEN: HealthStatus.DEGRADED,
     CheckCode.WRONG_VERSION: HealthStatus.DEGRADED,
+    CheckCode.WRONG_REGION: HealthStatus.DEGRADED,  # requests are sent on to the right one, at a price
     CheckCode.LOADING: HealthStatus.DEGRADED,
     CheckCode.BUSY: HealthStatus.DEGRADED,
     CheckCode.POOL_SATURATED: HealthStatus.DEGRADED,
+    CheckCode.MEMORY_HIGH: HealthStatus.DEGRADED,
 }
 
 # Looked up along the exception's base classes, the nearest first: TimeoutError is an OSError and still a timeout.
@@ -109,8 +119,10 @@ class HealthCheck:
         object.__setattr__(self, "status", HealthStatus(self.status))  # "healthy" written as a plain string is fine
 
 
-CheckFunction = Callable[[], Awaitable[HealthCheck | None]] | Callable[[], HealthCheck | None]
-"""What may be registered: async or plain, returning a result, or returning None for "ok" and raising otherwise."""
+CheckResult = HealthCheck | Mapping[str, object] | None
+CheckFunction = Callable[[], Awaitable[CheckResult]] | Callable[[], CheckResult]
+"""What may be registered, async or plain: it returns a result of its own; or it returns None, or details, for "ok" and
+raises otherwise."""
 
 
 class CheckFailed(Exception):  # noqa: N818 - reads as a sentence where it is raised, as pytest's Failed does
@@ -159,6 +171,8 @@ class CheckWording:
         """Return the code for ``error``, by its type and never by its text; ``internal`` when nothing fits."""
         if isinstance(error, CheckFailed):
             return error.code
+        if isinstance(error, ProbeFailedError):  # a word outside the closed list is a bug of the probe
+            return CheckCode(error.probe_code) if error.probe_code in _CODES else CheckCode.INTERNAL
         for kind in type(error).__mro__:
             code = self.codes.get(kind) or DEFAULT_CODES.get(kind)
             if code is not None:
@@ -180,7 +194,8 @@ class CheckReport:
 
     ``check.status`` is the last result as it came (or unhealthy, when that is too old); ``settled`` is the same after
     hysteresis, and the one that decides about traffic. ``public_message`` is the sentence for callers who may not see
-    details. ``age_seconds`` is None before the first result.
+    details. ``age_seconds`` is None before the first result. ``history`` is for callers who may see details, and for
+    the metrics.
     """
 
     check: HealthCheck
@@ -190,3 +205,4 @@ class CheckReport:
     public_message: str
     age_seconds: float | None
     consecutive_failures: int
+    history: CheckHistory = field(default_factory=CheckHistory)

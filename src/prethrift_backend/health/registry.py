@@ -24,6 +24,7 @@ class Registration:
     timeout_seconds: float = 1.0
     wording: CheckWording = field(default_factory=CheckWording)
     enabled: bool = True
+    depends_on: str | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -67,21 +68,29 @@ class HealthRegistry:
         timeout_seconds: float = 1.0,
         wording: CheckWording | None = None,
         enabled: bool = True,
+        depends_on: str | None = None,
     ) -> None:
         """Add a check.
 
         ``check`` is ``async def check() -> HealthCheck``, or an async or plain function that returns None when all is
-        well and raises otherwise (``CheckFailed(code)`` to say why). A plain function runs on a thread of its own.
-        A check that is not ``enabled`` is listed as healthy and disabled, and never runs.
-        Raises ValueError for a name that is taken or unusable and for times that are none, and RuntimeError once the
-        engine has started.
+        well (or a mapping of details) and raises otherwise (``CheckFailed(code)`` to say why). A plain function runs on
+        a thread of its own. A check that is not ``enabled`` is listed as healthy and disabled, and never runs.
+        ``depends_on`` names a check that is registered already: while that one's last result is unhealthy, this one is
+        reported as ``dependency_failed`` and does not run.
+        Raises ValueError for a name that is taken or unusable, for times that are none and for an unknown dependency,
+        and RuntimeError once the engine has started.
         """
         if self._is_frozen:
             raise RuntimeError(f"the check {name!r} comes too late: the engine has started; register before start()")
         if name in self._registrations:
             raise ValueError(f"the check name {name!r} is taken: names are unique in a registry; choose another")
+        if depends_on is not None and depends_on not in self._registrations:
+            raise ValueError(
+                f"the check {name!r} cannot depend on {depends_on!r}: no check of that name is registered yet; "
+                f"register {depends_on!r} first"
+            )
         self._registrations[name] = Registration(
-            name, check, critical, interval_seconds, timeout_seconds, wording or CheckWording(), enabled
+            name, check, critical, interval_seconds, timeout_seconds, wording or CheckWording(), enabled, depends_on
         )
 
     def freeze(self) -> None:

@@ -31,6 +31,10 @@ PROMETHEUS_OPENMETRICS = (
 )
 
 
+FIRST_TICK = 1000.0
+NEW_YEAR = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
+
+
 def health_validator() -> Draft202012Validator:
     """Make a validator of the checked-in schema that looks at formats as well."""
     return Draft202012Validator(load_health_schema(), format_checker=FormatChecker(["date-time"]))
@@ -47,7 +51,7 @@ class FakeClock:
     """A monotonic clock that stands still until it is told to move."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = FIRST_TICK
 
     def __call__(self) -> float:
         return self.now
@@ -89,7 +93,7 @@ class Harness:
 
     def __post_init__(self) -> None:
         self.lifecycle = Lifecycle(startup_grace_seconds=60, clock=self.clock)
-        self.engine = HealthEngine(self.registry, clock=self.clock)
+        self.engine = HealthEngine(self.registry, clock=self.clock, time_of_day=self.time_of_day)
         self.endpoint = HealthEndpoint(
             self.engine,
             self.lifecycle,
@@ -100,6 +104,10 @@ class Harness:
             ready_deadline_seconds=self.deadline_seconds,
             utc_now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         )
+
+    def time_of_day(self) -> float:
+        """Return seconds since the epoch: at the clock's beginning it is 2026-01-02T03:04:05Z."""
+        return NEW_YEAR + self.clock.now - FIRST_TICK
 
     async def run_checks(self, times: int = 1) -> None:
         """Let every check run ``times`` times, each time because its result has expired."""

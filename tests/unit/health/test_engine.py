@@ -430,19 +430,6 @@ async def test_run_does_not_inherit_the_context_of_its_first_reader(caplog: pyte
     assert seen == ["check none", "log none"]
 
 
-async def test_states_are_one_hot() -> None:
-    """Each check has exactly one state with the value 1."""
-    harness = Harness()
-    harness.registry.register("good", ScriptedCheck())
-    harness.registry.register("bad", ScriptedCheck(OSError()))
-    await harness.engine.refresh()
-
-    states = harness.engine.states()
-
-    assert {key for key, value in states.items() if value == 1.0} == {("good", "healthy"), ("bad", "unhealthy")}
-    assert (len(states), sum(states.values())) == (6, 2.0)
-
-
 async def test_log_has_one_line_for_each_transition(caplog: pytest.LogCaptureFixture) -> None:
     """The log tells changes of the settled status and is silent about runs that change nothing."""
     caplog.set_level(logging.INFO)
