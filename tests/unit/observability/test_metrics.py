@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, GCCollector, Metric, generate_latest
 from prometheus_client.registry import Collector
+from tests.support.metric_contracts import differences, use_every_family
 
 from prethrift_backend import __version__
-from prethrift_backend.contracts import MetricsContract, load_metrics, parse_metrics
+from prethrift_backend.contracts import load_metrics, parse_metrics
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.observability.metrics import MetricSet
 
@@ -72,40 +73,12 @@ def _series(metrics: MetricSet, name: str) -> dict[tuple[tuple[str, str], ...], 
     return {tuple(sorted(sample.labels.items())): sample.value for sample in samples}
 
 
-def _differences(registry: CollectorRegistry, contract: MetricsContract) -> set[str]:
-    """Compare what is registered with what is promised, both ways: names, types, help, labels, buckets."""
-    served = {metric.name: metric for metric in registry.collect() if not contract.is_external(metric.name)}
-    promised = {family.name.removesuffix("_total"): family for family in contract.families}
-    differences = set(served) ^ set(promised)
-    for name in set(served) & set(promised):
-        metric, family = served[name], promised[name]
-        if (metric.type, metric.documentation) != (family.kind, family.help):
-            differences.add(f"{name}: type or help")
-        if {key for sample in metric.samples for key in sample.labels} - {"le"} - set(family.label_names):
-            differences.add(f"{name}: labels")
-        bounds = {float(sample.labels["le"]) for sample in metric.samples if "le" in sample.labels}
-        if bounds - {float("inf")} != set(family.buckets):
-            differences.add(f"{name}: buckets")
-    return differences
-
-
-def _use_every_family(metrics: MetricSet) -> None:
-    """Make one series of each family with the values of its example in the contract."""
-    for family in metrics.contract.families:
-        if family.name in ("build_info", "contract_info"):  # these are set from the start
-            continue
-        values = dict(family.samples[0].labels)
-        values.pop("le", None)
-        child = metrics.family(family.name).labels(**values)
-        child.observe(0.2) if family.kind == "histogram" else child.inc()
-
-
 def test_registry_serves_the_shipped_contract_and_nothing_else() -> None:
     """Every promised family is there as promised, and every family there is promised or allowed."""
     metrics = MetricSet(load_metrics(), strict=True)
-    _use_every_family(metrics)
+    use_every_family(metrics)
 
-    assert _differences(metrics.registry, metrics.contract) == set()
+    assert differences(metrics.registry.collect(), metrics.contract) == set()
 
 
 @pytest.mark.parametrize(
@@ -122,13 +95,13 @@ def test_registry_serves_the_shipped_contract_and_nothing_else() -> None:
 def test_mutated_contract_is_told_from_the_registry(old: str, new: str) -> None:
     """A change of name, type, help, label, bucket or external list is found by the comparison."""
     metrics = MetricSet(load_metrics())
-    _use_every_family(metrics)
+    use_every_family(metrics)
     text = Path(metrics.contract.source).read_text(encoding="utf-8")
     assert old in text
 
     mutant = parse_metrics(text.replace(old, new), source="mutant.txt")
 
-    assert _differences(metrics.registry, mutant)
+    assert differences(metrics.registry.collect(), mutant)
 
 
 def test_contract_and_build_are_shown() -> None:
