@@ -54,6 +54,17 @@ async def test_method_and_headers_reach_the_endpoint() -> None:
     assert (post.status_code, post.headers["allow"]) == (405, "GET, HEAD")
 
 
+async def test_checks_and_groups_are_served() -> None:
+    """Each check has a path, in front of another application as well; what does not exist is 404 here."""
+    async with _client(HealthApp(_harness().endpoint, _other)) as client:
+        check = await client.get("/health/checks/x", headers={"authorization": "Bearer t"})
+        unknown = [await client.get(path) for path in ("/health/checks/y", "/health/groups/x", "/health/checks/x/y")]
+
+    assert (check.status_code, check.json()["checks"][0]["details"]["code"]) == (200, "ok")
+    assert [answer.status_code for answer in unknown] == [404, 404, 404]
+    assert unknown[0].json()["checks"] == ["x"]
+
+
 @pytest.mark.parametrize("path", ["/", "/healthy", "/health/", "/health/live/x", "/patients/health"])
 async def test_other_paths_go_on(path: str) -> None:
     """Only the exact paths are taken; the rest is the wrapped application's, or 404."""

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from opentelemetry import context as otel_context
 from tests.support.waiting import wait_for_async
 from tests.unit.health._parts import FakeClock, Harness, ScriptedCheck, recording_sleep
 
+from prethrift_backend.exceptions import ProbeFailedError
 from prethrift_backend.health import (
     CheckCode,
     CheckFailed,
@@ -449,3 +451,129 @@ async def test_log_has_one_line_for_each_transition(caplog: pytest.LogCaptureFix
         ("WARNING", "health_check_changed", "check='x'", "before='degraded'", "after='unhealthy'"),
         ("INFO", "health_check_changed", "check='x'", "before='unhealthy'", "after='healthy'"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "status"),
+    [
+        ("wrong_dimension", "wrong_dimension", BAD),
+        ("pool_saturated", "pool_saturated", WARN),
+        ("no such word", "internal", BAD),
+    ],
+)
+async def test_owner_of_a_resource_says_why_in_one_word(word: str, code: str, status: HealthStatus) -> None:
+    """ProbeFailedError gives code and details; a word outside the closed list is a fault of the probe."""
+    check = ScriptedCheck(ProbeFailedError(word, details={"columns": 2, "dsn": "http://u:p@h"}))
+
+    report = await _only(_engine(check))
+
+    assert (report.code, report.check.status) == (code, status)
+    assert report.check.details == {"columns": 2, "dsn": "withheld"}
+
+
+async def test_mapping_is_well_with_details() -> None:
+    """A probe that returns figures is well, and they are shown."""
+
+    async def check() -> dict[str, object]:
+        return {"pool_in_use": 3, "version": "0.8.1"}
+
+    report = await _only(_engine(check))
+
+    assert (report.check.status, report.code) == (GOOD, "ok")
+    assert report.check.details == {"pool_in_use": 3, "version": "0.8.1"}
+
+
+async def test_names_choose_the_checks() -> None:
+    """A reader who asks for some checks has only those run, and gets only those."""
+    harness, checks = Harness(), {name: ScriptedCheck() for name in ("a", "b", "c")}
+    for name, check in checks.items():
+        harness.registry.register(name, check)
+
+    reports = await harness.engine.refresh(names=["c", "a"])
+
+    assert [report.check.name for report in reports] == ["a", "c"]
+    assert [check.runs for check in checks.values()] == [1, 0, 1]
+
+
+async def test_probes_while_a_thread_hangs() -> None:
+    """Fifty probes during a hang cost one thread, each gets its answer, and the other checks keep their results."""
+    with _blocked_threads() as release:
+
+        def hang() -> None:
+            release.wait()
+
+        harness = Harness(deadline_seconds=0.05)
+        harness.registry.register("x", hang, timeout_seconds=0.02)
+        harness.registry.register("fine", ScriptedCheck())
+        harness.lifecycle.mark_ready()
+        before = threading.active_count()
+
+        answers = []
+        for _ in range(5):
+            harness.clock.advance(8)
+            answers += await asyncio.gather(*(harness.endpoint.answer("health") for _ in range(10)))
+        extra = threading.active_count() - before
+        fine = harness.engine.snapshot()[1]
+
+    assert extra <= 1
+    assert [answer.status_code for answer in answers[-10:]] == [503] * 10
+    assert (len(answers), fine.code) == (50, "ok")
+
+
+@pytest.mark.parametrize("on_thread", [False, True])
+async def test_checks_make_no_spans(on_thread: bool) -> None:
+    """Within a check instrumentation is switched off, on the loop and on a thread; outside it is as it was."""
+    seen: list[object] = []
+
+    def plain() -> None:
+        seen.append(otel_context.get_value("suppress_instrumentation"))
+
+    async def check() -> None:
+        plain()
+
+    engine = _engine(plain if on_thread else check)
+    await _only(engine)
+    engine.start()
+    await wait_for_async(lambda: len(seen) == 2, 5)
+    await engine.aclose()
+
+    assert seen == [True, True]
+    assert otel_context.get_value("suppress_instrumentation") is None
+
+
+async def test_heartbeat_has_an_age() -> None:
+    """None before the start; then the time since the supervisor last woke, which grows when it does not."""
+    clock = FakeClock()
+    engine = HealthEngine(HealthRegistry(), clock=clock)
+    before = engine.heartbeat_age_seconds
+    engine.start()
+    clock.advance(7)
+    after = engine.heartbeat_age_seconds
+    await engine.aclose()
+    clock.advance(100)
+
+    assert (before, after, engine.heartbeat_age_seconds) == (None, 7, 107)
+
+
+async def test_killed_supervisor_is_revived_by_a_reader(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads sees to it that the schedule is supervised; the log says so once."""
+    clock, check, registry = FakeClock(), ScriptedCheck(), HealthRegistry()
+    registry.register("x", check)
+    engine = HealthEngine(registry, clock=clock)
+    engine.start()
+    await wait_for_async(lambda: check.runs == 1, 5)
+    killed = engine._supervisor
+    assert killed is not None
+    killed.cancel()
+    await asyncio.wait({killed})
+    caplog.clear()
+    clock.advance(1)
+
+    await engine.refresh()
+    await engine.refresh()
+    age = engine.heartbeat_age_seconds
+    await engine.aclose()
+    await engine.refresh()
+
+    assert [message.split()[0] for message in caplog.messages] == ["health_supervisor_restarted"]
+    assert age == 0

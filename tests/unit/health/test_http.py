@@ -26,6 +26,7 @@ from tests.unit.health._parts import (
 )
 
 from prethrift_backend.config import Settings
+from prethrift_backend.contracts import load_health_schema
 from prethrift_backend.health import (
     CheckCode,
     CheckFailed,
@@ -268,6 +269,13 @@ MUTATIONS: dict[str, Callable[[dict[str, Any]], object]] = {
     "check with a bad name": lambda body: body["checks"][0].update(name="Data Base"),
     "details with an unknown code": lambda body: body["checks"][0]["details"].update(code="oops"),
     "details with a text": lambda body: body["checks"][0]["details"].update(url="http://u:p@h"),
+    "details with local time": lambda body: body["checks"][0]["details"].update(since="2026-01-02T03:04:05+01:00"),
+    "history without a time": lambda body: body["checks"][0]["details"]["history"][0].pop("at"),
+    "history with an unknown code": lambda body: body["checks"][0]["details"]["history"][0].update(code="oops"),
+    "history with an extra member": lambda body: body["checks"][0]["details"]["history"][0].update(error="x"),
+    "history that is too long": lambda body: body["checks"][0]["details"].update(
+        history=body["checks"][0]["details"]["history"] * 21
+    ),
     "details with a list": lambda body: body["checks"][0]["details"].update(hosts=["a"]),
 }
 
@@ -295,6 +303,81 @@ async def test_every_code_has_a_valid_body(code: CheckCode) -> None:
     body = valid_body(await stack.endpoint.answer("health"))
 
     assert body["checks"][0]["details"]["code"] == code.value
+
+
+def _enums(node: Any, path: str = "") -> dict[str, list[str]]:
+    """Return every closed list of the schema by the path of its place."""
+    if not isinstance(node, dict):
+        return {}
+    found = {path: node["enum"]} if "enum" in node else {}
+    for key, child in node.items():
+        if key not in ("allOf", "if", "then"):
+            found |= _enums(child, f"{path}.{key}")
+    return found
+
+
+async def _bodies_of_every_state() -> list[Any]:
+    bodies = []
+    for reach, *_ in MATRIX.values():
+        stack = _Stack(deadline_seconds=0.02)
+        await reach(stack)
+        bodies += [valid_body(await stack.endpoint.answer(kind)) for kind in KINDS]
+        await stack.engine.aclose()
+    for code in CheckCode:
+        stack = Harness()  # type: ignore[assignment] # one check of its own will do
+        stack.registry.register("x", ScriptedCheck(CheckFailed(code)))
+        bodies.append(valid_body(await stack.endpoint.answer("health")))
+    for environment in ("development", "staging"):
+        endpoint = HealthEndpoint(stack.engine, stack.lifecycle, version="1", environment=environment)
+        bodies.append(valid_body(await endpoint.answer("live")))
+    return bodies
+
+
+async def test_every_word_of_the_schema_is_reachable() -> None:
+    """No closed list of the schema promises a value that no state gives."""
+    bodies = await _bodies_of_every_state()
+    checks = [check for body in bodies for check in body["checks"]]
+    seen = {
+        ".properties.environment": {body["environment"] for body in bodies},
+        ".properties.reason": {body["reason"] for body in bodies if "reason" in body},
+        ".$defs.status": {body["status"] for body in bodies} & {check["status"] for check in checks},
+        ".$defs.code": {check["details"]["code"] for check in checks},
+    }
+
+    promised = {path: set(values) for path, values in _enums(load_health_schema()).items()}
+
+    assert seen == promised
+
+
+@pytest.mark.parametrize(
+    ("header", "deadline"),
+    [
+        (None, 2.0),
+        ("10", 2.0),
+        ("2.2", 1.7),
+        ("1", 0.5),
+        ("0.3", 0.0),
+        ("0", 2.0),
+        ("-5", 2.0),
+        ("nan", 2.0),
+        ("inf", 2.0),
+        ("soon", 2.0),
+        ("1, 2", 2.0),
+        ("", 2.0),
+    ],
+)
+async def test_scrape_timeout_shortens_the_wait(header: str | None, deadline: float) -> None:
+    """Prometheus's limit less half a second is honoured where it is shorter; nothing lengthens the wait."""
+    stack, seen = _Stack(deadline_seconds=2.0), []
+
+    async def refresh(*, deadline_seconds: float, **_: object) -> tuple[()]:
+        seen.append(deadline_seconds)
+        return ()
+
+    stack.engine.refresh = refresh  # type: ignore[method-assign,assignment] # notes the limit and runs nothing
+    await stack.endpoint.answer("health", accept=PROMETHEUS_TEXT, scrape_timeout=header)
+
+    assert seen == pytest.approx([deadline])
 
 
 SECRETS = ["postgresql://app:s3cr3t@db.internal:5432/items", "s3cr3t", "db.internal", "AKIAIOSFODNN7EXAMPLE"]
