@@ -111,7 +111,7 @@ def test_a_container_sees_its_group_as_the_mount(tmp_path: Path, path: str) -> N
     ],
 )
 def test_without_a_limit_the_host_counts(tmp_path: Path, files: dict[str, str]) -> None:
-    """ "max", the number that version 1 writes for it, and no group at all leave the memory of the machine."""
+    """Where no group has a limit ("max", or its number in version 1), the memory of the machine is left."""
     use = read_memory(write(tmp_path, files | host(total_mib=1000, available_mib=600)))
 
     assert use == MemoryUse("host", 400 * MIB, 1000 * MIB)
