@@ -12,13 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from tests.support.databases import PostgresServer, fresh_database, start_server
 
 from prethrift_backend.config import Settings
 from prethrift_backend.devstack.stack import development_models
 from prethrift_backend.embeddings import ModelEmbeddings
-from prethrift_backend.stores import Postgres
 from prethrift_backend.stores.migrations import migrate
 
 REPORT = Path(__file__).parents[2] / "build" / "perf.json"
@@ -112,16 +110,11 @@ def server() -> Iterator[PostgresServer]:
 
 
 @contextlib.asynccontextmanager
-async def open_database(server: PostgresServer) -> AsyncIterator[Postgres]:
-    """Open a fresh database with the tables of the backend."""
+async def migrated_database(server: PostgresServer) -> AsyncIterator[str]:
+    """Give the address of a fresh database with the tables of the backend."""
     async with fresh_database(server) as name:
-        url = server.url(name)
-        await migrate(url)
-        postgres = Postgres.from_settings(Settings(database_url=SecretStr(url)))
-        try:
-            yield postgres
-        finally:
-            await postgres.aclose()
+        await migrate(server.url(name))
+        yield server.url(name)
 
 
 @pytest.fixture(scope="session")

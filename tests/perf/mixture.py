@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import asyncpg
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import text
 
 from prethrift_backend.catalogue.models import vector_text
 from prethrift_backend.embeddings import CLIP_DIMENSIONS, TEXT_DIMENSIONS
-from prethrift_backend.stores import Postgres
 
 _CENTRES = 200
 _SPREAD = 0.6  # of the length of a centre: neighbours overlap, which is what makes the search hard
 _ROWS_AT_ONCE = 1000
 _WORDS = ("blue", "red", "green", "striped", "dotted", "plain", "dress", "hat", "coat", "skirt", "wool", "linen")
 
-_INSERT = text("""
+_INSERT = """
     INSERT INTO items (id, title, category, price, picture_key, picture_media_type,
                        picture_width, picture_height, picture_bytes, clip_vector, text_vector)
     SELECT gen_random_uuid(), title, 'dress', 10, gen_random_uuid(), 'image/png', 1, 1, 1,
            clip::vector, words::vector
-    FROM unnest(CAST(:titles AS text[]), CAST(:clips AS text[]), CAST(:texts AS text[])) AS row (title, clip, words)
-""")
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS row (title, clip, words)
+"""
 
-_HNSW_INDEXES = text("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'items' AND indexdef LIKE '%hnsw%'")
+_HNSW_INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'items' AND indexdef LIKE '%hnsw%'"
 
 
 class Mixture:
@@ -45,31 +46,33 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalised
 
 
-async def insert_items(postgres: Postgres, count: int, clip: Mixture) -> None:
-    """Insert ``count`` items whose picture vectors come from ``clip``; the vector indexes are built when all are in."""
-    async with postgres.begin() as connection:
-        definitions = (await connection.execute(_HNSW_INDEXES)).all()
+async def insert_items(database_url: str, count: int, clip: Mixture) -> None:
+    """Insert ``count`` items whose picture vectors come from ``clip``; the vector indexes are built when all are in.
+
+    Over a connection of its own: the backend's give up on a statement that takes as long as building an index.
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        definitions = await connection.fetch(_HNSW_INDEXES)
         for name, _ in definitions:
-            await connection.execute(text(f"DROP INDEX {name}"))
-    await _insert_rows(postgres, count, clip)
-    async with postgres.begin() as connection:
-        await connection.execute(text("SET LOCAL maintenance_work_mem = '1GB'"))
+            await connection.execute(f"DROP INDEX {name}")
+        await _insert_rows(connection, count, clip)
+        await connection.execute("SET maintenance_work_mem = '1GB'")
         for _, definition in definitions:
-            await connection.execute(text(definition))
-        await connection.execute(text("ANALYZE items"))
+            await connection.execute(definition)
+        await connection.execute("VACUUM ANALYZE items")
+    finally:
+        await connection.close()
 
 
-async def _insert_rows(postgres: Postgres, count: int, clip: Mixture) -> None:
+async def _insert_rows(connection: Any, count: int, clip: Mixture) -> None:
     words, rng = Mixture(TEXT_DIMENSIONS, seed=2), np.random.default_rng(3)
     for start in range(0, count, _ROWS_AT_ONCE):
         size = min(_ROWS_AT_ONCE, count - start)
-        rows = {
-            "titles": [" ".join(rng.choice(_WORDS, size=3)) for _ in range(size)],
-            "clips": [vector_text(vector) for vector in clip.draw(size)],
-            "texts": [vector_text(vector) for vector in words.draw(size)],
-        }
-        async with postgres.begin() as connection:
-            await connection.execute(_INSERT, rows)
+        titles = [" ".join(rng.choice(_WORDS, size=3)) for _ in range(size)]
+        clips = [vector_text(vector) for vector in clip.draw(size)]
+        texts = [vector_text(vector) for vector in words.draw(size)]
+        await connection.execute(_INSERT, titles, clips, texts)
 
 
 def clip_mixture(*, seed: int) -> Mixture:

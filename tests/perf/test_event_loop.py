@@ -8,8 +8,8 @@ from io import BytesIO
 import httpx
 from PIL import Image
 from pydantic import SecretStr
-from tests.perf.conftest import MODELS_SECONDS, Figures
-from tests.support.databases import PostgresServer, fresh_database
+from tests.perf.conftest import MODELS_SECONDS, Figures, migrated_database
+from tests.support.databases import PostgresServer
 from tests.support.loop_monitor import LoopHolds, watch_loop
 from tests.support.s3 import fresh_bucket, s3_server
 from tests.support.waiting import wait_for_async
@@ -17,7 +17,6 @@ from tests.support.waiting import wait_for_async
 from prethrift_backend.config import Settings
 from prethrift_backend.devstack.stack import development_models
 from prethrift_backend.main import build, settle_heap
-from prethrift_backend.stores.migrations import migrate
 
 AT_ONCE = 32
 LIMIT_MS = 50
@@ -60,10 +59,9 @@ async def _measure(settings: Settings) -> tuple[LoopHolds, LoopHolds]:
 
 async def _run(server: PostgresServer) -> tuple[LoopHolds, LoopHolds]:
     with s3_server() as endpoint, fresh_bucket(endpoint) as bucket:
-        async with fresh_database(server) as name:
-            await migrate(server.url(name))
+        async with migrated_database(server) as url:
             settings = Settings(
-                database_url=SecretStr(server.url(name)),
+                database_url=SecretStr(url),
                 aws_endpoint_url_s3=endpoint,
                 images_bucket=bucket,
                 log_level="WARNING",

@@ -9,13 +9,15 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 from pytest_benchmark.fixture import BenchmarkFixture
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.perf.conftest import Figures, open_database
+from tests.perf.conftest import Figures, migrated_database
 from tests.perf.mixture import Mixture, clip_mixture, insert_items
 from tests.support.databases import PostgresServer
 
+from prethrift_backend.config import Settings
 from prethrift_backend.embeddings import ModelEmbeddings, Vector
 from prethrift_backend.search import SearchQuery, SearchService
 from prethrift_backend.search.repository import nearest_by_picture
@@ -88,11 +90,13 @@ def _take_latency(figures: Figures, benchmark: BenchmarkFixture, seconds: Sequen
 @pytest.fixture(scope="module")
 def filled(request: pytest.FixtureRequest, runner: asyncio.Runner, server: PostgresServer) -> Iterator[Postgres]:
     """Give a database with as many items as the parameter says."""
-    stack = open_database(server)
-    postgres = runner.run(stack.__aenter__())
-    runner.run(insert_items(postgres, request.param, clip_mixture(seed=1)))
+    database = migrated_database(server)
+    url = runner.run(database.__aenter__())
+    runner.run(insert_items(url, request.param, clip_mixture(seed=1)))
+    postgres = Postgres.from_settings(Settings(database_url=SecretStr(url)))
     yield postgres
-    runner.run(stack.__aexit__(None, None, None))
+    runner.run(postgres.aclose())
+    runner.run(database.__aexit__(None, None, None))
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from statistics import median
 
 import httpx
 import pytest
-from tests.perf.conftest import MODELS_SECONDS, Figures
-from tests.support.databases import PostgresServer, fresh_database
+from tests.perf.conftest import MODELS_SECONDS, Figures, migrated_database
+from tests.support.databases import PostgresServer
 from tests.support.processes import ServerProcess, free_port
 
 from prethrift_backend.devstack.stack import development_models
-from prethrift_backend.stores.migrations import migrate
 
 COMMAND = [str(Path(__file__).parents[2] / ".venv" / "bin" / "prethrift-backend"), "serve"]
 STARTS = 5
@@ -25,10 +24,8 @@ STARTS = 5
 @pytest.fixture
 def database(runner: asyncio.Runner, server: PostgresServer) -> Iterator[str]:
     """Give the address of a database with the tables of the backend."""
-    context = fresh_database(server)
-    url = server.url(runner.run(context.__aenter__()))
-    runner.run(migrate(url))
-    yield url
+    context = migrated_database(server)
+    yield runner.run(context.__aenter__())
     runner.run(context.__aexit__(None, None, None))
 
 
