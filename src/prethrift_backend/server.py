@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.util import Finalize
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -81,21 +84,43 @@ def address_of(sock: socket.socket) -> str:
 
 def make_server(app: ASGIApp) -> uvicorn.Server:
     """Make the server; ``await server.serve(sockets=[sock])`` runs it until a signal."""
-    return uvicorn.Server(_configure_server(app))
+    return uvicorn.Server(_Config(app))
 
 
-def _configure_server(app: ASGIApp | Callable[[], ASGIApp], **options: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,  # its loggers go through our chain, and ours is the only access line
-        access_log=False,
-        lifespan="on",
-        server_header=False,
-        # asyncio leaks context variables from one request of a connection into the next without it.
-        reset_contextvars=True,
-        timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
-        **options,
-    )
+class _Config(uvicorn.Config):
+    """What every server of ours has in common; it is also the first thing that a worker process makes use of."""
+
+    def __init__(self, app: ASGIApp | Callable[[], ASGIApp], **options: Any) -> None:
+        super().__init__(
+            app,
+            log_config=None,  # its loggers go through our chain, and ours is the only access line
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            # asyncio leaks context variables from one request of a connection into the next without it.
+            reset_contextvars=True,
+            timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_SECONDS,
+            **options,
+        )
+
+    def configure_logging(self) -> None:
+        """Do what a worker needs before its server takes the signals: uvicorn calls this first of all there."""
+        super().configure_logging()
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGTERM, _end_in_order)
+
+
+def _end_in_order(_number: int, _frame: FrameType | None) -> None:
+    """Take SIGTERM before and after the server does.
+
+    Before it serves, the process ends at once. When it has served, uvicorn puts the former handler back and raises the
+    signal once more, from within the event loop; the system's own handler would end the process there, and the last
+    lines of the log with it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        sys.exit(128 + signal.SIGTERM)
 
 
 def serve_application(settings: Settings) -> None:
@@ -108,6 +133,7 @@ def serve_application(settings: Settings) -> None:
         ConfigurationError: a setting that the server needs is missing, or the address cannot be taken.
         WorkerFailedError: no worker could start.
     """
+    signal.signal(signal.SIGTERM, _end_in_order)
     with listen(settings) as sock:
         if settings.workers > 1:
             _serve_by_workers(settings, sock)
@@ -133,7 +159,7 @@ def _serve_by_workers(settings: Settings, sock: socket.socket) -> None:
             build(settings, overrides=Overrides(telemetry=telemetry))
             # The settings themselves go to the workers: one that is started later has those of the others, whatever
             # has become of the environment's files meanwhile.
-            config = _configure_server(
+            config = _Config(
                 partial(_make_worker, settings),
                 factory=True,
                 workers=settings.workers,
