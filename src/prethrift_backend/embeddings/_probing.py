@@ -22,6 +22,8 @@ from prethrift_backend.exceptions import EmbeddingQueueFullError, ModelsNotReady
 CANARY_TEXT: Final = "a blue dress"
 CANARY_LIMIT_SECONDS: Final = 4.5  # just under the five seconds that the check has, so that the reason comes from here
 SUCCESS_SECONDS: Final = 60.0
+# As long as a start may take: several times the slowest load that was measured. Arbitrary.
+LOADING_SECONDS: Final = 120.0
 DETAILS: Final[Mapping[str, object]] = {
     "embedding_dimension": CLIP_DIMENSIONS,
     "text_embedding_dimension": TEXT_DIMENSIONS,
@@ -50,6 +52,7 @@ class Successes:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last: dict[str, float] = {}
+        self._forgot_at = clock()
 
     def note(self, model: str, rows: Vector) -> None:
         """Note what a model gave, if it is sound; ``rows`` has shape (n, dimensions)."""
@@ -57,8 +60,14 @@ class Successes:
             self._last[model] = self._clock()
 
     def forget(self) -> None:
-        """Forget all: the models are others now."""
+        """Forget all: other models are being loaded from now on."""
         self._last.clear()
+        self._forgot_at = self._clock()
+
+    @property
+    def are_overdue(self) -> bool:
+        """Tell whether models that are still loading should have been there long ago."""
+        return self._clock() - self._forgot_at > LOADING_SECONDS
 
     @property
     def are_recent(self) -> bool:

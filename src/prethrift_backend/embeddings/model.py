@@ -27,7 +27,7 @@ from prethrift_backend.embeddings.cache import CacheFigures, SingleFlightCache
 from prethrift_backend.embeddings.pictures import Pixels, cut_to, describe
 from prethrift_backend.embeddings.process import ModelFacts, ModelLoadError, ModelProcess
 from prethrift_backend.embeddings.protocol import ItemVectors, ModelState, QueryVectors, Vector
-from prethrift_backend.exceptions import ModelsNotReadyError
+from prethrift_backend.exceptions import ModelsNotReadyError, ProbeFailedError
 from prethrift_backend.observability import get_logger, track_embedding_operation
 
 FirstT = TypeVar("FirstT")
@@ -140,6 +140,7 @@ class ModelEmbeddings:
             raise RuntimeError("these embeddings were closed: build new ones")
         if self._supervisor is None:
             self._state = ModelState.LOADING
+            self._successes.forget()
             self._supervisor = asyncio.create_task(self._supervise(), name="embedding-supervisor")
 
     async def wait_ready(self, timeout_seconds: float) -> None:
@@ -174,9 +175,11 @@ class ModelEmbeddings:
 
         What they did for somebody within the last minute counts. Only when they were idle is a text embedded for the
         question, on the way that every text takes; it begins no load, and is no embedding operation in the metrics.
-        Raise ProbeFailedError: loading, busy (the queue is full), timeout, wrong_dimension (or not of length 1), or
-        unreachable when there are no models and none will come.
+        Raise ProbeFailedError: loading, busy (the queue is full), timeout (also when they load for too long),
+        wrong_dimension (or not of length 1), or unreachable when there are no models and none will come.
         """
+        if self._state is ModelState.LOADING and self._successes.are_overdue:
+            raise ProbeFailedError("timeout")
         check_state(self._state)
         if not self._successes.are_recent:
             await self._embed_canary()

@@ -131,6 +131,19 @@ async def test_a_state_short_of_ready_is_named(state: ModelState, code: str) -> 
     assert embeddings._supervisor is None
 
 
+async def test_loading_for_ever_is_no_longer_loading() -> None:
+    """Two minutes after a load began, and no sooner, it counts as one that will not end."""
+    clock = _Clock()
+    embeddings = ready(_Process(), clock=clock)
+    embeddings._state = ModelState.LOADING
+    codes = []
+    for seconds in (_probing.LOADING_SECONDS, 0.1):
+        clock.now += seconds
+        codes.append(await _code(embeddings))
+
+    assert codes == ["loading", "timeout"]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
