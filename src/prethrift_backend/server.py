@@ -177,10 +177,14 @@ def _serve_by_workers(settings: Settings, sock: socket.socket) -> None:
 def _make_worker(settings: Settings) -> Instrumented:
     """Make the application of one worker, in its process."""
     threading.Thread(target=_end_with_supervisor, name="prethrift-supervisor-watch", daemon=True).start()
-    telemetry = configure(settings)
-    # Not `atexit`: multiprocessing ends its processes without it.
-    Finalize(telemetry, telemetry.close, exitpriority=0)
-    app = build(settings, overrides=Overrides(telemetry=telemetry))
+    try:
+        telemetry = configure(settings)
+        # Not `atexit`: multiprocessing ends its processes without it.
+        Finalize(telemetry, telemetry.close, exitpriority=0)
+        app = build(settings, overrides=Overrides(telemetry=telemetry))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next worker would meet it, too
+        _log.critical("worker_start_failed", exc_info=error)
+        sys.exit(STARTUP_FAILURE)
     settle_heap()
     return app
 

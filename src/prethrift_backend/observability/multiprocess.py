@@ -38,7 +38,6 @@ from prethrift_backend.contracts import MetricFamily
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX: Final = "prethrift-metrics-"
 
-_OWNER: Final = "owner"  # locked for as long as the supervisor lives
 _TURN: Final = "turn"  # locked by a scrape (shared) or a folding (alone)
 _GONE: Final = "gone"  # in the place of a process id: the sum of the workers that are gone
 _MAPPED: Final = ("counter", "histogram")
@@ -299,9 +298,8 @@ def open_worker_folder() -> Iterator[WorkerFolder]:
     """
     parent = Path(tempfile.gettempdir())
     remove_abandoned(parent)
-    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     before = os.environ.get(VARIABLE)
-    with _owning(path):
+    with _new_folder(parent) as path:
         os.environ[VARIABLE] = str(path)
         try:
             yield WorkerFolder(path)
@@ -310,29 +308,38 @@ def open_worker_folder() -> Iterator[WorkerFolder]:
                 del os.environ[VARIABLE]
             else:
                 os.environ[VARIABLE] = before
-            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
-def _owning(path: Path) -> Iterator[None]:
-    """Hold the lock by which others know that the folder's supervisor lives."""
-    unfinished = path / f"{_OWNER}.new"
-    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+def _new_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder and hold the lock by which others know that its supervisor lives: they leave it alone.
+
+    The others are servers of ours that start, and systemd-tmpfiles, which clears /tmp of what is old.
+    """
+    unlocked = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=parent))
+    with _opened(unlocked) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        unfinished.rename(path / _OWNER)  # only now: a file of this name that is not locked is one that was left behind
-        yield
-    finally:
-        os.close(descriptor)
+        # Only a folder that is locked already gets the name under which others look for those that were left behind.
+        path = unlocked.rename(parent / unlocked.name.removeprefix("."))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_abandoned(parent: Path) -> None:
     """Remove this user's folders in ``parent`` whose supervisor is gone."""
-    for owner in parent.glob(f"{_PREFIX}*/{_OWNER}"):
-        with suppress(OSError):
-            descriptor = os.open(owner, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
+    for path in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError), _opened(path) as descriptor:
+            if os.fstat(descriptor).st_uid == os.getuid():
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(owner.parent, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

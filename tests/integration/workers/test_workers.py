@@ -82,14 +82,19 @@ def _left_of(session: int) -> list[int]:
 
 
 @contextmanager
-def _serving(folder: Path, database_url: str) -> Iterator[Workers]:
+def _start(folder: Path, database_url: str, **more: str) -> Iterator[Workers]:
     port = free_port()
     models = {name.upper(): value for name, value in development_models().items()}
     settings = {"DATABASE_URL": database_url, "PORT": str(port), "WORKERS": "2", "ENVIRONMENT": "staging"}
-    environ = {**os.environ, **models, **settings, "DRAIN_SECONDS": "0", "TMPDIR": str(folder)}
+    environ = {**os.environ, **models, **settings, "DRAIN_SECONDS": "0", "TMPDIR": str(folder), **more}
     with ServerProcess([COMMAND, "serve"], environ=environ, stop_seconds=40) as process:
-        workers = Workers(process, f"http://127.0.0.1:{port}", folder)
-        process.wait_for(lambda: workers.starts() == 2 and len(workers.pids()) == 2, 90, what="two workers")
+        yield Workers(process, f"http://127.0.0.1:{port}", folder)
+
+
+@contextmanager
+def _serving(folder: Path, database_url: str) -> Iterator[Workers]:
+    with _start(folder, database_url) as workers:
+        workers.process.wait_for(lambda: workers.starts() == 2 and len(workers.pids()) == 2, 90, what="two workers")
         yield workers
 
 
@@ -204,3 +209,29 @@ def test_workers_of_a_killed_supervisor_end_and_the_next_start_clears_their_fold
     with _serving(tmp_path, NOWHERE) as workers:
         assert not abandoned.exists()
         assert workers.requests() == 0
+
+
+def test_stuck_worker_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    """A worker that does not react to anything is killed in the end, by the supervisor and not by the test."""
+    with _serving(tmp_path, NOWHERE) as workers:
+        os.kill(workers.pids()[0], signal.SIGSTOP)
+        workers.process.send(signal.SIGTERM)
+
+        assert workers.process.wait_for_exit(60) == 0
+        wait_for(lambda: not _left_of(workers.process.pid), 10, what="no process left")
+
+
+def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
+    """A fault that only a worker meets ends all with status 1 and its reason, and is not tried over and over."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if '--multiprocessing-fork' in sys.orig_argv: os.environ['PROMETHEUS_MULTIPROC_DIR'] = '/nowhere'\n"
+    )
+    with _start(tmp_path, NOWHERE, PYTHONPATH=str(tmp_path)) as workers:
+        status = workers.process.wait_for_exit(60)
+        output = workers.process.output
+
+    assert status == 1
+    assert "worker_start_failed" in output
+    assert "/nowhere" in output
+    assert "no worker could start" in output.splitlines()[-1]

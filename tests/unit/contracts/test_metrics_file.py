@@ -53,6 +53,13 @@ def test_each_family_has_a_bound_an_owner_and_a_stability(family: MetricFamily) 
     assert family.stability in ("stable", "beta")
 
 
+def test_each_gauge_says_how_workers_share_it(family: MetricFamily) -> None:
+    """What several workers make of a gauge is a decision, and never the default by accident."""
+    (meta,) = [line for line in TEXT.splitlines() if line.split()[:3] == ["#", "META", family.name]]
+
+    assert ("across=" in meta) == (family.kind == "gauge")
+
+
 def test_each_open_label_has_a_bound(family: MetricFamily) -> None:
     """What can be any text can be only so many of them."""
     assert all(label.most_values is not None for label in family.labels)

@@ -330,13 +330,12 @@ def test_folder_of_a_killed_server_is_removed_and_that_of_a_living_one_kept(temp
     """A start clears what was left behind, and does not touch a server beside it or anybody else's folder."""
     left = temporary / "prethrift-metrics-left"
     left.mkdir()
-    (left / "owner").touch()
     (left / "counter_1.db").touch()
-    (temporary / "prethrift-metrics-starting").mkdir()
+    (temporary / ".prethrift-metrics-starting").mkdir()
     with open_worker_folder() as living, open_worker_folder() as second:
         kept = set(temporary.iterdir())
 
-        assert kept == {living.path, second.path, temporary / "prethrift-metrics-starting"}
+        assert kept == {living.path, second.path, temporary / ".prethrift-metrics-starting"}
 
 
 # The publisher.
