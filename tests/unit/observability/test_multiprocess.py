@@ -203,21 +203,31 @@ def test_folding_waits_for_a_scrape(pair: tuple[MetricsWorker, MetricsWorker], f
     assert not [path for path in folder.path.iterdir() if str(pair[0].pid) in path.name]
 
 
-def test_full_disk_leaves_the_files_as_they_are(
-    pair: tuple[MetricsWorker, MetricsWorker], folder: WorkerFolder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("refused", ["counter", "histogram"])
+def test_full_disk_loses_and_doubles_nothing(
+    pair: tuple[MetricsWorker, MetricsWorker], folder: WorkerFolder, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
-    """A folding that cannot write raises, and the counts of the gone worker are still there."""
+    """A folding that cannot write all it has to raises; what was counted is there once, then and after the next try."""
     _count(pair[0], "a", 5)
+    pair[0].run("metrics.histogram('wait_seconds').labels().observe(0.5)")
     pair[0].kill()
+    write = Path.write_bytes
 
-    def refuse(_path: Path, _data: bytes) -> int:
-        raise OSError(28, "No space left on device")
+    def refuse(path: Path, data: bytes) -> int:
+        if path.name.startswith(refused):
+            raise OSError(28, "No space left on device")
+        return write(path, data)
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(OSError, match="No space left"):
-        folder.fold_all_but({pair[1].pid})
+    counts: list[tuple[float | None, float | None]] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            folder.fold_all_but({pair[1].pid})
+        counts.append((pair[1].value("jobs_total", kind="a"), pair[1].value("wait_seconds_count")))
+    folder.fold_all_but({pair[1].pid})
+    counts.append((pair[1].value("jobs_total", kind="a"), pair[1].value("wait_seconds_count")))
 
-    assert pair[1].value("jobs_total", kind="a") == 5
+    assert counts == [(5, 1), (5, 1)]
 
 
 def test_file_that_is_just_being_made_does_not_break_a_scrape(
