@@ -27,6 +27,7 @@ from tests.unit.health._parts import (
 
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import load_health_schema
+from prethrift_backend.exceptions import ProbeFailedError
 from prethrift_backend.health import (
     CheckCode,
     CheckFailed,
@@ -413,8 +414,9 @@ async def _whole(response: HealthResponse) -> str:
         ConnectionRefusedError(111, SECRET_TEXT),
         _Secret(SECRET_TEXT),
         CheckFailed("unreachable", details={"dsn": SECRET_TEXT, "code": SECRET_TEXT, SECRET_TEXT: 1}),
+        ProbeFailedError(SECRET_TEXT, details={"dsn": SECRET_TEXT, "history": SECRET_TEXT, SECRET_TEXT: 1}),
     ],
-    ids=["nested", "quoted", "oserror", "attributes", "check_failed"],
+    ids=["nested", "quoted", "oserror", "attributes", "check_failed", "probe_failed"],
 )
 async def test_text_of_an_exception_never_leaves(
     error: Exception, policy: str, on_thread: bool, form: str, caplog: pytest.LogCaptureFixture
@@ -429,6 +431,7 @@ async def test_text_of_an_exception_never_leaves(
     caplog.set_level("INFO")
 
     answers = [await stack.endpoint.answer(kind, accept=FORMS[form], authorization="Bearer t") for kind in KINDS]
+    answers.append(await stack.endpoint.answer_check("x", authorization="Bearer t"))
 
     told = "".join([await _whole(answer) for answer in answers]) + caplog.text
     assert not [secret for secret in (*SECRETS, quote(SECRETS[0])) if secret in told]
