@@ -37,6 +37,8 @@ def _decision(config: pytest.Config) -> PrometheusDecision:
 @pytest.fixture
 def prometheus_tools(request: pytest.FixtureRequest) -> None:
     """Make sure that `prometheus` and `promtool` can be started, or fail with what to do."""
-    failure = _decision(request.config).failure
-    if failure:
-        pytest.fail(failure, pytrace=False)
+    decision = _decision(request.config)
+    # A file that is named on the command line is collected in any case.
+    problem = decision.failure or decision.note
+    if problem:
+        pytest.fail(problem, pytrace=False)
