@@ -225,7 +225,7 @@ class _Supervisor(Multiprocess):
         try:
             self._folder.fold_all_but(living)
             self._is_folding = True
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - a full disk, or a broken file: the server is worth more than its counts
             if self._is_folding:  # the files stay as they are, and are tried again: one line tells of it
                 _log.error("worker_metrics_kept_apart", exc_info=error)
             self._is_folding = False
