@@ -17,6 +17,7 @@ class Promise:
 
     levels: set[str]
     is_open: bool
+    logger: str
     required: set[str] = field(default_factory=set)
     optional: set[str] = field(default_factory=set)
 
@@ -26,20 +27,23 @@ def read_contract() -> tuple[set[str], set[str], dict[str, Promise]]:
     required: set[str] = set()
     optional: set[str] = set()
     events: dict[str, Promise] = {}
-    current = Promise(set(), is_open=False)
+    current = Promise(set(), is_open=False, logger="")
     for raw in (find_contracts() / "logs.txt").read_text().splitlines():
         words = raw.partition(" #")[0].split()
         if raw.startswith("FIELD"):
             (required if "required" in words else optional).add(words[2])
         elif raw.startswith("EVENT"):
-            levels = next(word.removeprefix("level=") for word in words if word.startswith("level="))
-            events[words[1]] = current = Promise(set(levels.split("|")), is_open="open-fields" in words)
+            options = dict(word.split("=", 1) for word in words[2:] if "=" in word)
+            levels = set(options["level"].split("|"))
+            current = Promise(levels, is_open="open-fields" in words, logger=options["logger"])
+            events[words[1]] = current
         elif raw.startswith("  "):
             (current.required if "required" in words else current.optional).add(words[0])
     return required, optional, events
 
 
-REQUIRED, OPTIONAL, EVENTS = read_contract()
+REQUIRED, OPTIONAL, ALL_EVENTS = read_contract()
+EVENTS = {name: promise for name, promise in ALL_EVENTS.items() if promise.logger == "prethrift_backend.observability"}
 
 
 async def scenario(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
