@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,19 +150,23 @@ def test_the_data_folder_in_use_is_said_in_a_sentence(running: Running) -> None:
 def test_the_second_start_takes_nothing_in_again_and_interrupt_stops_all(running: Running) -> None:
     """Ctrl-C ends the server, S3 and PostgreSQL; the next start finds the catalogue whole and ingests nothing.
 
-    Stands last: it ends the stack of the other tests.
+    SIGTERM then ends all of it as cleanly. Stands last: it ends the stack of the other tests.
     """
     running.process.interrupt()
     running.process.wait_for_exit(60)
     left = _processes_on(running.home)
 
-    with _make_run(running.home, free_port()) as again:
+    environ = {**os.environ, "XDG_DATA_HOME": str(running.home), "PORT": "0"}
+    with ServerProcess([str(ROOT / ".venv/bin/prethrift-backend"), "dev"], environ=environ) as again:
         again.wait_for_output("Prethrift is ready", SECOND_START_SECONDS)
+        again.send(signal.SIGTERM)
+        status = again.wait_for_exit(60)
         output = again.output
 
     assert left == []
     assert f"the sample catalogue of {SAMPLE_COUNT} garments is there" in output
     assert "taking it in" not in output
+    assert (status, "Traceback" in output, _processes_on(running.home)) == (0, False, [])
 
 
 def _processes_on(home: Path) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import subprocess
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +21,8 @@ from prethrift_backend.devstack.part import Part
 from prethrift_backend.exceptions import DevstackError
 
 _LOG_LINES_SHOWN = 5
+_START_SECONDS = 60.0  # arbitrary: a machine so busy that this is not enough is of no use
+_PAUSE_SECONDS = 0.2
 
 
 class EmbeddedPostgres(Part):
@@ -51,7 +53,7 @@ class EmbeddedPostgres(Part):
             # A server object of our own, stopped by name: get_server() keeps one per folder for the whole process and
             # counts its users in a file, which outlives a process that was killed.
             server = PostgresServer(self._folder, cleanup_mode=None)
-            server.start()
+            _start_patiently(server)
         except (subprocess.SubprocessError, OSError, AssertionError, RuntimeError, ValueError) as error:
             raise DevstackError(
                 f"the embedded PostgreSQL does not start on {str(self._folder)!r}: {self._last_log_lines(error)}; "
@@ -73,7 +75,30 @@ class EmbeddedPostgres(Part):
             with suppress(psutil.NoSuchProcess):  # it went by itself, or was killed
                 server.stop()
 
-    def remove(self) -> None:
-        """Stop the server and remove its data."""
-        self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+
+def _start_patiently(server: PostgresServer) -> None:
+    """Start the server on a machine that is busy, too, and return when it answers.
+
+    The library waits ten seconds for a start and no longer; the server goes on starting meanwhile, and the next call
+    takes it over before it can answer.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            server.start()
+            server.psql("SELECT 1")
+        except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+            if time.monotonic() > deadline or not _is_starting(server):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _is_starting(server: PostgresServer) -> bool:
+    """Tell whether a server process is there: then it is worth waiting for."""
+    try:
+        pid = int((server.pgdata / "postmaster.pid").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return False
+    return bool(psutil.pid_exists(pid))

@@ -97,6 +97,8 @@ def _leave_signals_to_the_server() -> None:
     It puts the former handlers back when it is done and raises the signal once more; that one must not cut our own
     closing short.
     """
+    # asyncio's own handler would cancel us beside uvicorn's, in the middle of its stop.
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
