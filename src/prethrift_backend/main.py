@@ -67,9 +67,6 @@ _MAX_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
 _MODELS_PATIENCE_SECONDS = 60.0  # arbitrary; the wait is taken up again at once
 _MODELS_RETRY_SECONDS = 1.0
 
-# Five at the most with the engine's jitter of a tenth, so that three failures in a row come within 15.
-_DATABASE_INTERVAL_SECONDS = 4.5
-
 _NO_DATABASE = ConfigurationFault(
     name="DATABASE_URL",
     shown_value=None,
@@ -214,9 +211,7 @@ def _register_checks(postgres: Postgres, images: ImageStore, embeddings: Embeddi
     """Register the check of each resource; its owner knows how to ask, and the registry how often."""
     registry = HealthRegistry()
     vectors = partial(postgres.probe_vectors, _VECTOR_COLUMNS)
-    registry.register(
-        "database", postgres.probe, interval_seconds=_DATABASE_INTERVAL_SECONDS, wording=_DATABASE_WORDING
-    )
+    registry.register("database", postgres.probe, wording=_DATABASE_WORDING)
     registry.register("pgvector", vectors, interval_seconds=30.0, depends_on="database", wording=_VECTOR_WORDING)
     registry.register("embedding_model", embeddings.probe, timeout_seconds=5.0, wording=_MODEL_WORDING)
     registry.register(

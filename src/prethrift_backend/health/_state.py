@@ -169,6 +169,14 @@ class CheckState:
         history = self.history.after(verdict.check.status, at=at, transition=transition)
         return CheckState(verdict, settled, failures, successes, now, history)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Tell whether the last result and the settled status disagree, so that the next results decide."""
+        if self.verdict is None:
+            return False
+        unhealthy = HealthStatus.UNHEALTHY
+        return (self.verdict.check.status is unhealthy) is not (self.settled is unhealthy)
+
     def _is_change(self, settled: HealthStatus) -> bool:
         return self.verdict is None or self.settled is not settled
 

@@ -310,6 +310,28 @@ async def test_settled_status_follows_executed_checks_and_not_readers() -> None:
     assert (after_many_readers, harness.engine.snapshot()[0].settled) == (WARN, BAD)
 
 
+async def test_a_result_that_is_not_yet_believed_is_asked_after_sooner() -> None:
+    """After the first and the second failure, and after the first success, the pause is half the interval."""
+    pauses: list[float] = []
+    ticks: asyncio.Queue[None] = asyncio.Queue()
+    outcomes = iter([GOOD, BAD, BAD, BAD, GOOD, GOOD])
+    registry = HealthRegistry()
+
+    async def check() -> HealthCheck:
+        return HealthCheck("x", next(outcomes))
+
+    registry.register("x", check, interval_seconds=10)
+    engine = HealthEngine(registry, sleep=recording_sleep(pauses, ticks.get), draw=lambda: 0.5)
+
+    engine.start()
+    for run in range(1, 7):
+        await wait_for_async(lambda run=run: len(pauses) == run, 5)  # type: ignore[misc] # mypy cannot infer a lambda with a default
+        ticks.put_nowait(None) if run < 6 else None
+    await engine.aclose()
+
+    assert pauses == pytest.approx([10, 5, 5, 10, 5, 10])
+
+
 async def test_start_runs_every_check_at_once_and_then_by_its_interval() -> None:
     """The first run does not wait; pauses are the interval, varied by a tenth at most."""
     pauses: list[float] = []
