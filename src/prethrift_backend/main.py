@@ -66,6 +66,7 @@ _MAX_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
 
 _MODELS_PATIENCE_SECONDS = 60.0  # arbitrary; the wait is taken up again at once
 _MODELS_RETRY_SECONDS = 1.0
+_WARM_UP_SECONDS = 5.0  # arbitrary: what a search takes at the very most, several times over
 
 _NO_DATABASE = ConfigurationFault(
     name="DATABASE_URL",
@@ -151,6 +152,7 @@ class Parts:
     postgres: Postgres
     images: ImageStore
     embeddings: Embeddings
+    services: Services
     health: HealthEngine
     lifecycle: Lifecycle
 
@@ -198,6 +200,9 @@ def _make_parts(settings: Settings, given: Overrides) -> Parts:
         postgres=postgres,
         images=images,
         embeddings=embeddings,
+        services=Services(
+            catalogue=CatalogueService(postgres, images, embeddings), search=SearchService(postgres, embeddings)
+        ),
         health=HealthEngine(registry, sleep=partial(_sleep_at_pace, given.health_pace)),
         lifecycle=Lifecycle(),
     )
@@ -222,11 +227,7 @@ def _register_checks(postgres: Postgres, images: ImageStore, embeddings: Embeddi
 
 
 def _add_routes(app: FastAPI, settings: Settings, parts: Parts) -> None:
-    services = Services(
-        catalogue=CatalogueService(parts.postgres, parts.images, parts.embeddings),
-        search=SearchService(parts.postgres, parts.embeddings),
-    )
-    provide_services(app, services)
+    provide_services(app, parts.services)
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     install_handlers(app)
     for router in ROUTERS:
@@ -305,9 +306,19 @@ async def _mark_ready(parts: Parts) -> None:
             # Still loading, or given up: readiness and the check of the models say which, and a restart is not ours.
             await asyncio.sleep(_MODELS_RETRY_SECONDS)
         else:
+            await _warm_up(parts)
             parts.lifecycle.mark_ready()
             _log.info("service_ready")
             return
+
+
+async def _warm_up(parts: Parts) -> None:
+    """Search once before anybody does; where that fails, the checks say why, and the start goes on."""
+    try:
+        async with asyncio.timeout(_WARM_UP_SECONDS):
+            await parts.services.search.warm_up()
+    except Exception as error:  # noqa: BLE001 - a cold first search is no reason not to start
+        _log.warning("warm_up_failed", error_type=type(error).__name__)
 
 
 @asynccontextmanager

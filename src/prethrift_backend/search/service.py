@@ -12,6 +12,8 @@ from prethrift_backend.search.query import MAX_REACH, SearchQuery, VisualQuery
 from prethrift_backend.search.repository import Found
 from prethrift_backend.stores import Postgres
 
+_WARM_UP_WORDS = "blue dress"
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
@@ -52,6 +54,17 @@ class SearchService:
             results = _page_of(found, query)
             operation.add(result_count=len(results.hits))
         return results
+
+    async def warm_up(self) -> None:
+        """Run each search once and forget it; the first caller would else pay for building and planning them.
+
+        Counted nowhere, since nobody searched. Raise what ``text`` raises.
+        """
+        query = SearchQuery(_WARM_UP_WORDS, limit=1)
+        vectors = await self._embeddings.embed_query(query.q)
+        async with self._postgres.connect() as connection:
+            await repository.find_by_text(connection, query, vectors)
+            await repository.find_by_picture(connection, query.page(), vectors.clip)
 
 
 def _page_of(found: list[Found], query: VisualQuery) -> SearchResults:

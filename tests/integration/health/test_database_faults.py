@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from tests.integration.health.conftest import DEADLINE_SECONDS, SettingsFor, served
+from tests.integration.health.conftest import DEADLINE_SECONDS, Served, SettingsFor, served
 from tests.support.databases import PostgresServer, drop_database
 from tests.support.engine import EMBEDDED
 from tests.support.freezing import frozen
@@ -299,14 +299,19 @@ async def test_probes_open_no_connections(postgres_server: PostgresServer, migra
 async def test_requests_for_health_open_no_connections(
     postgres_server: PostgresServer, migrated_database_url: str, settings_for: SettingsFor
 ) -> None:
-    """1,000 requests of each endpoint at once leave the one session of the checks."""
+    """1,000 requests of each endpoint at once leave the session of the checks and that of the first search."""
     async with served(settings_for(migrated_database_url)) as app:
         await app.until("pgvector", "ok")
+        await wait_for_async(lambda: _is_ready(app), 10)
         for path in ("/health", "/health/ready"):
             await asyncio.gather(*(app.client.get(path) for _ in range(1000)))
         sessions = await _sessions(postgres_server, _name(migrated_database_url))
 
-    assert sessions == 1
+    assert sessions == 2
+
+
+async def _is_ready(app: Served) -> bool:
+    return (await app.client.get("/health/ready")).status_code == 200
 
 
 async def test_the_reason_is_kept_from_text(proxied_database_url: str, database_proxy: FaultProxy) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import event, text
+from tests.support.asgi import Recorder
 
 from prethrift_backend.catalogue.models import StoredPicture
 from prethrift_backend.catalogue.repository import insert_item
@@ -276,3 +277,14 @@ async def test_nearest_by_picture_finds_the_picture_itself(search: SearchService
         nearest = await nearest_by_picture(connection, vector, 10)
 
     assert len(nearest) == 10
+
+
+async def test_a_warm_up_builds_both_statements_and_counts_as_no_search(postgres: Postgres) -> None:
+    """It asks the database twice, and no operation is counted for it."""
+    recorder = Recorder()
+    with counted_statements(postgres) as statements:
+        await SearchService(postgres, EMBEDDINGS).warm_up()
+
+    assert len(statements) == 2
+    assert recorder.sample("search_operations_total", search_type="text", status="success") == 0
+    await recorder.telemetry.aclose()
