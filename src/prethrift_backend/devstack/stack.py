@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from uuid import UUID
@@ -28,7 +28,7 @@ from prethrift_backend.devstack.sample import SAMPLE_COUNT, sample_items
 from prethrift_backend.embeddings import ModelEmbeddings
 from prethrift_backend.exceptions import DevstackError
 from prethrift_backend.main import Overrides, build, settle_heap
-from prethrift_backend.observability import configure
+from prethrift_backend.observability import Telemetry, configure
 from prethrift_backend.server import address_of, listen, make_server
 from prethrift_backend.stores import ImageStore, Postgres
 from prethrift_backend.stores.migrations import migrate
@@ -68,13 +68,13 @@ async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator) -> N
             postgres = stack.enter_context(EmbeddedPostgres(data.postgres))
             s3 = stack.enter_context(LocalS3(data.images))
         settings = _settings(postgres, s3)
-        parts = await stack.enter_async_context(_parts(settings))
+        parts = await stack.enter_async_context(_open_parts(settings))
         with narrator.step("bringing the database's tables up to date"):
             await migrate(postgres.url)
         await _fill(parts, narrator)
         telemetry = configure(settings)
         stack.push_async_callback(telemetry.aclose)
-        server = make_server(build(settings, overrides=replace(parts, telemetry=telemetry)))
+        server = make_server(build(settings, overrides=parts.as_overrides(telemetry)))
         announcement = asyncio.create_task(_announce(parts, server, address_of(sock), narrator))
         settle_heap()
         _leave_signals_to_the_server()
@@ -117,9 +117,20 @@ def _settings(postgres: EmbeddedPostgres, s3: LocalS3) -> Settings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What filling and serving share, so that the models are loaded once."""
+
+    postgres: Postgres
+    images: ImageStore
+    embeddings: ModelEmbeddings
+
+    def as_overrides(self, telemetry: Telemetry) -> Overrides:
+        return Overrides(telemetry=telemetry, postgres=self.postgres, images=self.images, embeddings=self.embeddings)
+
+
 @asynccontextmanager
-async def _parts(settings: Settings) -> AsyncIterator[Overrides]:
-    """Open the parts that filling and serving share, so that the models are loaded once."""
+async def _open_parts(settings: Settings) -> AsyncIterator[_Parts]:
     async with AsyncExitStack() as stack:
         embeddings = ModelEmbeddings.from_settings(settings)
         stack.push_async_callback(embeddings.aclose)
@@ -130,11 +141,10 @@ async def _parts(settings: Settings) -> AsyncIterator[Overrides]:
         await images.open()
         stack.push_async_callback(images.aclose)
         await images.ensure_bucket()
-        yield Overrides(postgres=postgres, images=images, embeddings=embeddings)
+        yield _Parts(postgres, images, embeddings)
 
 
-async def _fill(parts: Overrides, narrator: Narrator) -> None:
-    assert parts.postgres and parts.images and parts.embeddings  # noqa: S101, PT018 - all made above; for the type checker
+async def _fill(parts: _Parts, narrator: Narrator) -> None:
     catalogue = CatalogueService(parts.postgres, parts.images, parts.embeddings)
     numbers = await missing_samples(catalogue, SAMPLE_COUNT)
     if not numbers:
@@ -149,8 +159,7 @@ async def _fill(parts: Overrides, narrator: Narrator) -> None:
         await fill(catalogue, numbers, advance)
 
 
-async def _wait_for_models(parts: Overrides) -> None:
-    assert parts.embeddings is not None  # noqa: S101 - made above; for the type checker
+async def _wait_for_models(parts: _Parts) -> None:
     try:
         await parts.embeddings.wait_ready(_MODELS_SECONDS)
     except Exception as error:
@@ -163,10 +172,14 @@ def _red_hat() -> UUID:
     return next(sample_id(number) for number, sample in enumerate(sample_items()) if sample.garment == wanted)
 
 
-async def _announce(parts: Overrides, server: uvicorn.Server, address: str, narrator: Narrator) -> None:
-    """Say what to open and what to try, once searches are answered."""
+async def _announce(parts: _Parts, server: uvicorn.Server, address: str, narrator: Narrator) -> None:
+    """Say what to open and what to try, once searches are answered; or why they never will be."""
     with narrator.step("loading the embedding models and starting the server"):
-        await _wait_for_models(parts)
+        try:
+            await _wait_for_models(parts)
+        except DevstackError as error:
+            narrator.say(f"==> {error}; {address}/health tells the state")
+            return
         while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
             await asyncio.sleep(_POLL_SECONDS)
     narrator.say(f"""
