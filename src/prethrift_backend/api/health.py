@@ -34,14 +34,14 @@ def health_router(endpoint: HealthEndpoint, body_schema: Mapping[str, Any]) -> A
         _CHECK_PATH,
         "check",
         _CHECK_SUMMARY,
-        _of_check(endpoint),
+        _by_name(endpoint.answer_check),
         named,
         names=endpoint.check_names,
     )
     groups = [group.name for group in endpoint.groups]
     codes = {code for group in endpoint.groups for code in group.statuses.values()}
     answers = _documented(body_schema, codes=sorted({200, 503} | codes)) | _NOT_FOUND
-    _add(router, _GROUP_PATH, "group", _GROUP_SUMMARY, _of_group(endpoint), answers, names=groups)
+    _add(router, _GROUP_PATH, "group", _GROUP_SUMMARY, _by_name(endpoint.answer_group), answers, names=groups)
     return router
 
 
@@ -92,20 +92,9 @@ def _of_kind(endpoint: HealthEndpoint, kind: Kind) -> _Answer:
     return answer
 
 
-def _of_check(endpoint: HealthEndpoint) -> _Answer:
+def _by_name(answer_named: Callable[..., Awaitable[HealthResponse]]) -> _Answer:
     async def answer(request: Request) -> HealthResponse:
-        return await endpoint.answer_check(
-            request.path_params["name"],
-            method=request.method,
-            authorization=request.headers.get("authorization"),
-        )
-
-    return answer
-
-
-def _of_group(endpoint: HealthEndpoint) -> _Answer:
-    async def answer(request: Request) -> HealthResponse:
-        return await endpoint.answer_group(
+        return await answer_named(
             request.path_params["name"],
             method=request.method,
             authorization=request.headers.get("authorization"),
