@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
@@ -24,6 +24,7 @@ _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d[a-z]")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _HEADER_WORD = re.compile(r"[!-~]+")  # visible ASCII: what travels in an HTTP header unharmed
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _TOKEN_LENGTH_MIN = 16  # arbitrary; 16 random characters are out of reach of guessing over HTTP
 
 
@@ -139,11 +140,33 @@ def api_key(value: str) -> str:
     return value
 
 
-def health_token(value: str) -> str:
+def bearer_token(value: str) -> str:
     """Accept a bearer token that is long enough not to be guessed."""
     if len(value) < _TOKEN_LENGTH_MIN:
         raise broken("is too short to keep a secret", f"give {_TOKEN_LENGTH_MIN} characters or more")
     return api_key(value)
+
+
+def header_list(value: str) -> str:
+    """Accept ``name=value,name=value`` with percent-encoded values, as OTEL_EXPORTER_OTLP_HEADERS has them."""
+    for pair in value.split(","):
+        key, separator, text = pair.strip().partition("=")
+        if not separator or not _HEADER_NAME.fullmatch(key) or not _is_header_text(unquote(text)):
+            raise broken(
+                "is not a list of headers", "give name=value,name=value; write , ; = and spaces in a value as %2C %3B"
+            )
+    return value
+
+
+def host_list(value: str) -> str:
+    """Accept host names separated by commas, each perhaps with a dot before it."""
+    for part in filter(None, value.split(",")):
+        host(part.strip().removeprefix("."))
+    return value
+
+
+def _is_header_text(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable()
 
 
 def _is_address(value: str) -> bool:

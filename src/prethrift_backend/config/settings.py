@@ -27,7 +27,9 @@ _Region = AfterValidator(_rules.region)
 _DatabaseUrl = AfterValidator(_rules.veiled(_rules.database_url))
 _SentryDsn = AfterValidator(_rules.veiled(_rules.sentry_dsn))
 _ApiKey = AfterValidator(_rules.veiled(_rules.api_key))
-_HealthToken = AfterValidator(_rules.veiled(_rules.health_token))
+_Token = AfterValidator(_rules.veiled(_rules.bearer_token))
+_Headers = AfterValidator(_rules.veiled(_rules.header_list))
+_Hosts = AfterValidator(_rules.host_list)
 
 _Count = Annotated[int, Field(ge=1), Wording("is not a count", "give a whole number, 1 or more")]
 _CountOrNone = Annotated[int, Field(ge=0), Wording("is not a count", "give a whole number, 0 or more")]
@@ -121,9 +123,23 @@ class Settings(BaseSettings):
         ByEnvironment("console", "json", "json"), "json for machines, console for people"
     )
     log_file: Path | None = _observability(None, "a file that gets the same JSON lines")
-    otlp_endpoint: Annotated[str, _Url] | None = _observability(None, "the OTLP collector that traces are sent to")
+    log_datadog: bool = _observability(False, "Datadog's dd.trace_id and dd.span_id on every line of a request")
+
+    otlp_endpoint: Annotated[str, _Url] | None = _observability(
+        None, "the OTLP collector that traces and metrics are sent to"
+    )
+    otlp_protocol: Annotated[Literal["http", "grpc"], _Choice] = _observability("http", "how it is spoken to")
     otlp_api_key: Annotated[SecretStr, _ApiKey] | None = _observability(
         None, "the collector's key, sent in the header of its vendor"
+    )
+    otlp_headers: Annotated[SecretStr, _Headers] | None = _observability(
+        None, "headers for the collector, over those of its vendor: name=value,name=value, percent-encoded"
+    )
+    otlp_metrics_interval_seconds: _SecondsOrNone = _observability(
+        60.0, "how often metrics are pushed to OTLP_ENDPOINT; 0 for never"
+    )
+    otlp_metrics_temporality: Annotated[Literal["cumulative", "delta"], _Choice] = _observability(
+        "cumulative", "what is pushed: totals, or what was added since the last push (Datadog)"
     )
     jaeger_endpoint: Annotated[str, _Url] | None = _observability(
         None, "a Jaeger collector: Thrift at port 14268 or path /api/traces, else OTLP"
@@ -131,11 +147,25 @@ class Settings(BaseSettings):
     sentry_dsn: Annotated[SecretStr, _SentryDsn] | None = _observability(
         None, "the Sentry project that errors are sent to"
     )
+    sentry_traces: bool = _observability(True, "whether Sentry gets the traces as well")
+    sentry_spotlight: Annotated[str, _Url] | None = _observability(
+        None, "a Spotlight that gets the errors too, for development: http://localhost:8969/stream"
+    )
     trace_sample_rate: _Share = _observability(
         ByEnvironment(1.0, 0.1, 0.1), "the share of requests that is traced, 0 to 1"
     )
     trace_trust: Annotated[Literal["link", "parent", "ignore"], _Choice] = _observability(
         ByEnvironment("parent", "link", "link"), "what a caller's traceparent becomes: our parent, a link, nothing"
+    )
+    trace_slow_seconds: _SecondsOrNone = _observability(
+        1.0, "requests that take longer have their server span although they were not sampled; 0 for none"
+    )
+    trace_propagate_hosts: Annotated[str, _Hosts] = _observability(
+        "", "hosts that our traceparent is sent to, separated by commas; .example.com for all below it"
+    )
+    trace_console: bool = _observability(False, "spans on standard error, for development")
+    metrics_token: Annotated[SecretStr, _Token] | None = _observability(
+        None, "the bearer token that /metrics asks for; 16 characters or more"
     )
 
     aws_region: Annotated[str, _Region] = _aws("eu-central-1", "the region of the bucket")
@@ -150,7 +180,7 @@ class Settings(BaseSettings):
     health_details: Annotated[Literal["always", "authorized", "never"], _Choice] = _health(
         ByEnvironment("always", "authorized", "authorized"), "who sees the details of health checks"
     )
-    health_token: Annotated[SecretStr, _HealthToken] | None = _health(
+    health_token: Annotated[SecretStr, _Token] | None = _health(
         None, "the bearer token that authorizes; 16 characters or more"
     )
     drain_seconds: _SecondsOrNone = _health(

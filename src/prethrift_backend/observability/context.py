@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
+from opentelemetry.trace import Tracer
 from structlog.typing import FilteringBoundLogger
 
 from prethrift_backend.observability.metrics import MetricSet
@@ -34,6 +37,10 @@ class Signals(Protocol):
         """Return the logger of this name; the same object for the same name."""
         ...
 
+    def tracer(self, name: str) -> Tracer:
+        """Return the tracer of this instrumentation scope; the same object for the same name."""
+        ...
+
     def handle_record(self, record: logging.LogRecord) -> None:
         """Take a record of the standard library through the chain."""
         ...
@@ -44,14 +51,23 @@ class Signals(Protocol):
 
 
 class RequestContext:
-    """The identity of one request: its id, its user when somebody bound one, and the telemetry that observes it."""
+    """The identity of one request: its id, its user when somebody bound one, and the telemetry that observes it.
 
-    __slots__ = ("request_id", "signals", "user_id")
+    ``client_trace_id`` is a caller's X-Trace-Id that could not become the trace's id. ``statements`` counts what the
+    request sent to the database. ``breadcrumbs`` holds its last log lines where an error event may want them. ``route``
+    returns method and template, as far as the request has been routed.
+    """
+
+    __slots__ = ("breadcrumbs", "client_trace_id", "request_id", "route", "signals", "statements", "user_id")
 
     def __init__(self, request_id: str, signals: Signals) -> None:
         self.request_id = request_id
         self.signals = signals
         self.user_id: str | None = None
+        self.client_trace_id: str | None = None
+        self.statements = 0
+        self.breadcrumbs: deque[dict[str, Any]] | None = None
+        self.route: Callable[[], tuple[str, str]] | None = None
 
 
 _request: ContextVar[RequestContext | None] = ContextVar("prethrift_request", default=None)

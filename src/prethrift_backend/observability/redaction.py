@@ -295,12 +295,12 @@ class Redactor:
         return self._value(value, depth)
 
 
-_standard: Final = Redactor()
+STANDARD: Final = Redactor()
 
-redact = _standard.redact
-redact_text = _standard.redact_text
-redact_long_text = _standard.redact_long_text
-is_clean = _standard.is_clean
+redact = STANDARD.redact
+redact_text = STANDARD.redact_text
+redact_long_text = STANDARD.redact_long_text
+is_clean = STANDARD.is_clean
 
 
 def redact_query(query: bytes, *, allowed: Collection[str] = ALLOWED_QUERY_KEYS) -> dict[str, str]:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import IO, Any, Final, Literal
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from typing import IO, Any, Final, Literal, Protocol, TypedDict, Unpack
+from uuid import uuid4
 
 import structlog
+from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry
+from sentry_sdk.transport import Transport as SentryTransport
 
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import MetricsContract, load_metrics
@@ -18,9 +26,15 @@ from prethrift_backend.observability import context
 from prethrift_backend.observability._names import (
     LOG_EVENTS_DROPPED_TOTAL,
     LOGGER,
+    TELEMETRY_ERROR_EVENTS_TOTAL,
     TELEMETRY_ERRORS_TOTAL,
     TELEMETRY_FAILED,
 )
+from prethrift_backend.observability._watch import ExportLog
+from prethrift_backend.observability.clock import Clock, Ids
+from prethrift_backend.observability.errors import EventOutcome, make_error_reporter
+from prethrift_backend.observability.exporters import make_span_sinks
+from prethrift_backend.observability.exporting import SpanSink
 from prethrift_backend.observability.logs import (
     ConsoleRender,
     Output,
@@ -34,10 +48,48 @@ from prethrift_backend.observability.logs import (
 )
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.multiprocess import Publisher
+from prethrift_backend.observability.otlp_metrics import make_metrics_push
+from prethrift_backend.observability.redaction import STANDARD, Redactor
+from prethrift_backend.observability.spans import redacted_span
+from prethrift_backend.observability.tracing import Tracing
+
+# Everything that is still to be sent shares this, whatever the receivers do.
+_CLOSING_SECONDS: Final = 3.0
 
 # The standard library has one root logger a process, so there is one take-over, shared by all telemetries.
 _takeover: Final = StandardTakeover()
 _open: Final[list[Telemetry]] = []
+
+
+class Sender(Protocol):
+    """Something that has a thread and still holds what is to be sent."""
+
+    def close(self, deadline: float) -> None:
+        """Send what is there until ``deadline`` (of ``time.monotonic``) and stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a `Telemetry` is given besides its settings, and tests put their own in the place of."""
+
+    log_stream: IO[Any] | None = None
+    clock: Clock = field(default_factory=Clock)
+    ids: Ids = field(default_factory=Ids)
+    redactor: Redactor = STANDARD
+    span_sinks: Sequence[SpanSink] = ()
+    sentry_transport: SentryTransport | None = None
+
+
+class PartsGiven(TypedDict, total=False):
+    """The fields of `Parts`, as keywords of `configure`."""
+
+    log_stream: IO[Any] | None
+    clock: Clock
+    ids: Ids
+    redactor: Redactor
+    span_sinks: Sequence[SpanSink]
+    sentry_transport: SentryTransport | None
 
 
 class Telemetry:
@@ -46,16 +98,19 @@ class Telemetry:
     ``errors`` counts the faults of the telemetry itself, which never reach a request.
     """
 
-    def __init__(self, settings: Settings, *, metrics: MetricSet, log_stream: IO[Any] | None, strict: bool) -> None:
+    def __init__(self, settings: Settings, *, metrics: MetricSet, parts: Parts, strict: bool) -> None:
         self.settings = settings
         self.metrics = metrics
         self.strict = strict
+        self.clock = parts.clock
+        self.ids = parts.ids
+        self.redactor = parts.redactor
         self.errors = 0
         self._known_faults: set[tuple[str, str]] = set()
         self._closed = False
         self._publisher: Publisher | None = None
         self._pipeline = Pipeline(
-            _sinks(settings, log_stream),
+            _sinks(settings, parts.log_stream),
             level=logging.getLevelNamesMapping()[settings.log_level],
             static={
                 "service": settings.service_name,
@@ -66,6 +121,24 @@ class Telemetry:
         )
         self.logger = self._pipeline.logger
         self.handle_record = self._pipeline.handle_record
+        resource, watch = _resource(settings), ExportLog(self)
+        redact_span = partial(redacted_span, redactor=parts.redactor)
+        self.tracing = Tracing(
+            settings,
+            sinks=[*make_span_sinks(settings, watch, redact_span=redact_span), *parts.span_sinks],
+            resource=resource,
+            clock=parts.clock,
+            ids=parts.ids,
+        )
+        self.tracer = self.tracing.tracer
+        self.reporter = make_error_reporter(
+            settings,
+            redactor=parts.redactor,
+            clock=parts.clock,
+            count=self._count_error_events,
+            transport=parts.sentry_transport,
+        )
+        self._push = make_metrics_push(settings, metrics, watch, resource=resource, clock=parts.clock)
 
     def adopt_standard_loggers(self) -> None:
         """Lead the standard library's loggers into the chain; repeat it after a server has set its own up."""
@@ -107,7 +180,12 @@ class Telemetry:
     def _join(self) -> None:
         if self._publisher is not None:
             self._publisher.close()
-        self._pipeline.close()
+        _close_together(self._senders(), deadline=time.monotonic() + _CLOSING_SECONDS)
+        self._pipeline.close()  # last: the others have said why they could not send
+
+    def _senders(self) -> list[Sender]:
+        others = [sender for sender in (self.reporter, self._push) if sender is not None]
+        return [*self.tracing.sinks, *others]
 
     def _release(self) -> None:
         self._closed = True
@@ -132,6 +210,34 @@ class Telemetry:
     def _count_dropped(self, count: int) -> None:
         self.metrics.family(LOG_EVENTS_DROPPED_TOTAL).labels().inc(count)
 
+    def _count_error_events(self, outcome: EventOutcome, count: int) -> None:
+        with suppress(Exception):
+            self.metrics.family(TELEMETRY_ERROR_EVENTS_TOTAL).labels(outcome=outcome).inc(count)
+
+
+def _close_together(senders: Sequence[Sender], *, deadline: float) -> None:
+    """Close all at the same time: one receiver that hangs takes nothing of the time of the others."""
+    threads = [threading.Thread(target=sender.close, args=(deadline,), daemon=True) for sender in senders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _resource(settings: Settings) -> Resource:
+    """Return what every span and every pushed metric says of this process; the instance is new for each."""
+    return Resource(
+        {
+            "service.name": settings.service_name,
+            "service.version": settings.service_version,
+            "service.instance.id": str(uuid4()),
+            "deployment.environment.name": settings.environment,
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": "opentelemetry",
+            "telemetry.sdk.version": version("opentelemetry-sdk"),
+        }
+    )
+
 
 def _sinks(settings: Settings, log_stream: IO[Any] | None) -> list[Sink]:
     stream = sys.stdout if log_stream is None else log_stream
@@ -150,18 +256,21 @@ def configure(
     *,
     contract: MetricsContract | None = None,
     registry: CollectorRegistry | None = None,
-    log_stream: IO[Any] | None = None,
     strict: bool = False,
+    **parts: Unpack[PartsGiven],
 ) -> Telemetry:
     """Make the telemetry of an application and the default of the process, until its `aclose`.
 
-    Without ``contract`` the packaged ``contracts/metrics.txt`` is in force. Lines go to ``log_stream``, standard
-    output by default. Under ``strict`` a broken contract and a fault of the telemetry raise, which tests want.
+    Without ``contract`` the packaged ``contracts/metrics.txt`` is in force. Under ``strict`` a broken contract and a
+    fault of the telemetry raise, which tests want. The rest are the fields of `Parts`: lines go to ``log_stream``,
+    standard output by default; ``redactor`` hides more than the standard one; ``span_sinks`` get every sampled span
+    besides the receivers of the settings.
+
     Raises ConfigurationError when LOG_FILE cannot be opened.
     """
     metrics = MetricSet(
         contract or load_metrics(), registry=registry, strict=strict, service_version=settings.service_version
     )
-    telemetry = Telemetry(settings, metrics=metrics, log_stream=log_stream, strict=strict)
+    telemetry = Telemetry(settings, metrics=metrics, parts=Parts(**parts), strict=strict)
     telemetry._enter()
     return telemetry

@@ -45,7 +45,7 @@ def test_the_contract_names_itself_and_its_version() -> None:
     """The first line is the directive that every contract begins with."""
     first = CONTRACT.read_text(encoding="utf-8").splitlines()[0]
 
-    assert first.split() == ["#", "CONTRACT", "settings", "1.1.0"]
+    assert first.split() == ["#", "CONTRACT", "settings", "1.2.0"]
 
 
 @pytest.mark.parametrize("promise", describe_fields(), ids=lambda promise: promise.name)
@@ -57,7 +57,7 @@ def test_every_setting_is_explained(promise: SettingPromise) -> None:
 
 
 def test_the_secrets_are_these() -> None:
-    """Exactly four settings are secret."""
+    """Exactly these settings are secret."""
     secrets = {promise.name for promise in describe_fields() if promise.secret}
 
-    assert secrets == {"DATABASE_URL", "OTLP_API_KEY", "SENTRY_DSN", "HEALTH_TOKEN"}
+    assert secrets == {"DATABASE_URL", "OTLP_API_KEY", "OTLP_HEADERS", "SENTRY_DSN", "HEALTH_TOKEN", "METRICS_TOKEN"}

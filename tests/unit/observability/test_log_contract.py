@@ -63,7 +63,7 @@ async def scenario(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_events_are_those_of_the_code() -> None:
     """The contract names exactly the events that this package knows."""
     values = {value for value in vars(_names).values() if isinstance(value, str)}
-    events = {value for value in values if re.fullmatch(r"[a-z_]+_(completed|failed|closed)", value)}
+    events = {value for value in values if re.fullmatch(r"[a-z_]+_(completed|failed|closed|recovered|dropped)", value)}
 
     assert set(EVENTS) == events
 
