@@ -9,6 +9,7 @@ from tests.unit.observability.test_asgi import build_application
 
 from prethrift_backend.contracts import find_contracts
 from prethrift_backend.observability import _names, instrument, track_embedding_operation, track_search_operation
+from prethrift_backend.observability._watch import ExportLog
 
 
 @dataclass
@@ -56,6 +57,10 @@ async def scenario(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     for track in (track_search_operation("text_search"), track_embedding_operation("clip")):
         with pytest.raises(ValueError, match="x"), track:
             raise ValueError("x")
+    watch = ExportLog(recorder.telemetry)
+    watch.dropped("otlp", "queue_full", 3)
+    watch.exported("otlp", "traces", "retry", "503")
+    watch.exported("otlp", "traces", "success")
     monkeypatch.setattr(recorder.telemetry.metrics, "family", None)
     await drive(app, http_scope(path="/items/5"))
 
