@@ -21,6 +21,16 @@ from prethrift_backend.exceptions import ConfigurationFault
 _RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 _SAMPLER = "OTEL_TRACES_SAMPLER"
 _SAMPLER_ARGUMENT = "OTEL_TRACES_SAMPLER_ARG"
+_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+_PROTOCOLS = {"grpc": "grpc", "http/protobuf": "http"}
+_TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+_TEMPORALITIES = {"cumulative": "cumulative", "delta": "delta"}
+_INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+_OTHER_NAMES = {
+    "OTEL_SERVICE_NAME": "service_name",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "otlp_endpoint",
+    "OTEL_EXPORTER_OTLP_HEADERS": "otlp_headers",
+}
 _FIXED_SHARES = {"always_on": "1", "always_off": "0"}
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 # The older name of the environment first: where both are given, the newer one counts.
@@ -44,8 +54,7 @@ class Given:
 
 def read_own(environ: Mapping[str, str], names: Iterable[str], *, origin: str) -> list[Given]:
     """Give the settings that stand in a mapping under their own names."""
-    stripped = ((name, environ.get(name, "").strip()) for name in names)
-    return [Given(name.lower(), value, origin) for name, value in stripped if value]
+    return [Given(name.lower(), value, origin) for name, value in _stripped(environ, names)]
 
 
 def read_dotenv(path: Path | None) -> tuple[dict[str, str], list[ConfigurationFault]]:
@@ -94,12 +103,43 @@ def read_otel(environ: Mapping[str, str]) -> tuple[list[Given], list[Configurati
 
     A fault's name is the variable's. The caller drops the faults of what a setting of ours already answers.
     """
-    given = read_own(environ, ["OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT"], origin="")
-    attributes = {"otel_service_name": "service_name", "otel_exporter_otlp_endpoint": "otlp_endpoint"}
-    found = [Given(attributes[item.attribute], item.value, item.attribute.upper()) for item in given]
-    resource, faults = _resource(environ.get(_RESOURCE, "").strip())
-    sampler, sampler_faults = _sampler(environ)
-    return [*found, *resource, *sampler], [*faults, *sampler_faults]
+    found = [Given(_OTHER_NAMES[name], value, name) for name, value in _stripped(environ, _OTHER_NAMES)]
+    readings = [
+        _resource(environ.get(_RESOURCE, "").strip()),
+        _sampler(environ),
+        _word(environ, _PROTOCOL, "otlp_protocol", _PROTOCOLS),
+        _word(environ, _TEMPORALITY, "otlp_metrics_temporality", _TEMPORALITIES),
+        _interval(environ.get(_INTERVAL, "").strip()),
+    ]
+    for given, _ in readings:
+        found += given
+    return found, [fault for _, faults in readings for fault in faults]
+
+
+def _stripped(environ: Mapping[str, str], names: Iterable[str]) -> list[tuple[str, str]]:
+    stripped = ((name, environ.get(name, "").strip()) for name in names)
+    return [(name, value) for name, value in stripped if value]
+
+
+def _word(
+    environ: Mapping[str, str], name: str, attribute: str, words: Mapping[str, str]
+) -> tuple[list[Given], list[ConfigurationFault]]:
+    """Turn one of OpenTelemetry's words into ours."""
+    written = environ.get(name, "").strip()
+    if not written:
+        return [], []
+    if written.lower() not in words:
+        return [], [ConfigurationFault(name, written, "is not one that we have", f"give {' or '.join(words)}")]
+    return [Given(attribute, words[written.lower()], name)], []
+
+
+def _interval(written: str) -> tuple[list[Given], list[ConfigurationFault]]:
+    """Turn milliseconds into seconds."""
+    if not written:
+        return [], []
+    if not written.isdecimal():
+        return [], [ConfigurationFault(_INTERVAL, written, "is not a time", "give a whole number of milliseconds")]
+    return [Given("otlp_metrics_interval_seconds", str(int(written) / 1000), _INTERVAL)], []
 
 
 def _resource(text: str) -> tuple[list[Given], list[ConfigurationFault]]:

@@ -200,6 +200,20 @@ def test_a_broken_file_does_not_hide_the_other_faults(dotenv: Path) -> None:
             "OTEL_TRACES_SAMPLER_ARG",
         ),
         ({"OTEL_TRACES_SAMPLER_ARG": "0.25"}, "trace_sample_rate", 1.0, "default"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "otlp_protocol", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, "otlp_protocol", "http", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+        (
+            {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "Delta"},
+            "otlp_metrics_temporality",
+            "delta",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        ),
+        (
+            {"OTEL_METRIC_EXPORT_INTERVAL": "1500"},
+            "otlp_metrics_interval_seconds",
+            1.5,
+            "OTEL_METRIC_EXPORT_INTERVAL",
+        ),
         ({"OTEL_LOG_LEVEL": "debug"}, "log_level", "INFO", "default"),
     ],
 )
@@ -223,6 +237,12 @@ def test_the_standard_variables_are_honoured(environ: dict[str, str], name: str,
         ),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "c:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT='c:4318' is not a web address: "),
         ({"OTEL_RESOURCE_ATTRIBUTES": "a=b,nonsense"}, "OTEL_RESOURCE_ATTRIBUTES is not a list of key=value: "),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+            "OTEL_EXPORTER_OTLP_PROTOCOL='http/json' is not one that we have: give grpc or http/protobuf",
+        ),
+        ({"OTEL_METRIC_EXPORT_INTERVAL": "1m"}, "OTEL_METRIC_EXPORT_INTERVAL='1m' is not a time: "),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "key"}, "OTEL_EXPORTER_OTLP_HEADERS='********' is not a list of headers: "),
         (
             {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=prod"},
             "OTEL_RESOURCE_ATTRIBUTES='prod' is not one of its choices: did you mean production? ",

@@ -101,6 +101,12 @@ def test_a_truth_may_be_written_in_several_ways(word: str) -> None:
         {"text_model": "/srv/models/mini lm"},
         {"health_token": "x" * 16},
         {"drain_seconds": "0"},
+        {"otlp_headers": "x-honeycomb-dataset=shop, authorization=Basic%20aTp0"},
+        {"otlp_metrics_interval_seconds": "0"},
+        {"sentry_spotlight": "http://localhost:8969/stream"},
+        {"trace_propagate_hosts": "api.example.com, .internal"},
+        {"trace_slow_seconds": "0"},
+        {"metrics_token": "x" * 16},
     ],
 )
 def test_good_values_are_accepted(values: dict[str, str]) -> None:
@@ -111,6 +117,12 @@ def test_good_values_are_accepted(values: dict[str, str]) -> None:
 
 
 FAULTS = [
+    ("otlp_headers", "key", "OTLP_HEADERS='********' is not a list of headers: give name=value,name=value; "),
+    ("otlp_headers", "a b=c", "OTLP_HEADERS='********' is not a list of headers: "),
+    ("otlp_headers", "a=b%0Ac: d", "OTLP_HEADERS='********' is not a list of headers: "),
+    ("otlp_protocol", "udp", "OTLP_PROTOCOL='udp' is not one of its choices: "),
+    ("trace_propagate_hosts", "https://a.example", "TRACE_PROPAGATE_HOSTS='https://a.example' is not a host: "),
+    ("metrics_token", "short", "METRICS_TOKEN='********' is too short to keep a secret: give 16 characters or more"),
     ("port", "http", "PORT='http' is not a port: give a whole number from 1 to 65535, or 0 for any free port"),
     ("port", "65536", "PORT='65536' is not a port: "),
     ("port", "-1", "PORT='-1' is not a port: "),
