@@ -102,6 +102,15 @@ class MetricSet:
             raise AssertionError(name)
         return bound
 
+    def find(self, name: str) -> BoundFamily[Any] | None:
+        """Return the family of this name, None where the contract has none: another application's need not have all."""
+        return self._families.get(name)
+
+    @property
+    def takes_exemplars(self) -> bool:
+        """Whether exemplars are kept; in a worker of several they have no room, and giving them is wasted."""
+        return self._shared is None
+
     def counter(self, name: str) -> BoundFamily[Counter]:
         """Return the counter of this name; raise ContractError where the contract has no such counter."""
         return self._of_kind(name, "counter")

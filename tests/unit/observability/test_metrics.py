@@ -131,6 +131,14 @@ def test_process_and_gc_are_in_the_same_registry(metrics: MetricSet) -> None:
     assert {"process_start_time_seconds", "python_info", "python_gc_collections"} <= names
 
 
+def test_family_of_another_contract_is_looked_for(metrics: MetricSet) -> None:
+    """An application's own contract need not have a family of ours: looking for it is no error."""
+    found = metrics.find("jobs_total")
+
+    assert found is metrics.family("jobs_total")
+    assert metrics.find("http_requests_total") is None
+
+
 def test_no_creation_times_are_exported(metrics: MetricSet) -> None:
     """A counter is one series, not two."""
     metrics.counter("jobs_total").labels(kind="a", queue="q").inc()

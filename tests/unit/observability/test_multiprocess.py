@@ -246,6 +246,17 @@ def test_counts_of_a_library_stay_out_of_the_scrape(pair: tuple[MetricsWorker, M
     assert pair[1].value("theirs_total") is None
 
 
+def test_exemplars_are_dropped_without_a_fault(pair: tuple[MetricsWorker, MetricsWorker]) -> None:
+    """The files have no room for exemplars: whoever gives one is counted as ever, and can ask before."""
+    exemplar = "{'trace_id': 'a' * 32, 'span_id': 'b' * 16}"
+    pair[0].run("assert not metrics.takes_exemplars")
+    pair[0].run(f"metrics.counter('jobs_total').labels(kind='a').inc(1, {exemplar})")
+    pair[0].run(f"metrics.histogram('wait_seconds').labels().observe(0.5, {exemplar})")
+
+    assert pair[1].value("jobs_total", kind="a") == 1
+    assert pair[1].value("wait_seconds_count") == 1
+
+
 def test_process_figures_are_of_the_set_of_workers(pair: tuple[MetricsWorker, MetricsWorker]) -> None:
     """CPU time and memory are sums, the start is that of the oldest, and the interpreter is shown once."""
     metrics = {metric.name: metric for metric in pair[0].scrape()}
