@@ -35,16 +35,18 @@ REDACTED: Final = "[redacted]"
 # A word that makes a key secret wherever it stands in it ("db_password", "secret_access_key").
 _SECRET_WORDS: Final = _set(
     "password passwd pwd passphrase secret authorization cookie credential credentials apikey token jwt dsn "
-    "cvv cvc signature sessionid otp"
+    "cvv cvc signature sessionid otp privatekey secretkey accesskey"
 )
+# A word that ends so is one that somebody did not part ("dbpassword"). No innocent word ends in any of these.
+_SECRET_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credentials")
 # In the plural these name counts as often as secrets: hidden unless the value is a number ("max_tokens": 100).
 _SECRET_PLURALS: Final = _set("passwords secrets tokens cookies apikeys signatures")
 # Two words that are secret only side by side: a "key" alone is as often the name of an object in S3.
 _SECRET_PAIRS: Final = _set(
     "api_key access_key secret_key private_key signing_key encryption_key account_key session_id session_key "
-    "card_number auth_header auth_key"
+    "card_number auth_header auth_key db_pass user_pass smtp_pass"
 )
-_SECRET_KEYS: Final = frozenset({"auth", "session", "sid", "pin"})
+_SECRET_KEYS: Final = frozenset({"auth", "bearer", "session", "sid", "sig", "pin"})
 # A key that ends so tells about the secret; it does not hold it.
 _MEASURES: Final = _set(
     "count length len size total ms seconds second minute bytes age rate limit type kind policy present "
@@ -57,28 +59,51 @@ ALLOWED_QUERY_KEYS: Final = frozenset({"q", "limit", "offset", "category", "max_
 _MAX_DEPTH: Final = 6
 _MAX_ITEMS: Final = 100
 _MAX_TEXT: Final = 4096
+_MAX_KEY: Final = 256
+_MAX_REMEMBERED: Final = 64
+# The rules look so much further than the cut: a password whose "@" stands behind it must not pass as harmless text.
+_LOOK_AHEAD: Final = 1024
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
-# Each pattern is linear: no repetition stands inside another that could match the same characters.
+# Each pattern is linear: no repetition stands inside another that could match the same characters, and no two starts
+# scan the same stretch. Where a stretch of text could hold many starts, an atomic group takes the first of them or a
+# bound ends the scan.
 _SCHEME: Final = re.compile(
     r"\b(bearer|basic|digest)(\s+)(?=[^\s,;\"']*\d|[^\s,;\"']{20})[^\s,;\"']{8,}", re.IGNORECASE
 )
-_JWT: Final = re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
+_JWT: Final = re.compile(r"(?<![\w-])(?>([\w-]*?)eyJ)[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)?")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
-# The password may hold an "@"; a port followed by a path is not one.
-_USERINFO: Final = re.compile(r"(//[^\s:/?#@]*:)(?!\d{1,5}(?:[/?#\s]|\Z))[^\s\"'<>]+@")
-# Sentry's DSN has its key where others have the user.
-_URL_KEY: Final = re.compile(r"(//)[0-9a-fA-F]{16,}@")
+# A URL as far as white space or a quotation mark; in it the first user with a password. A port is no password.
+_UNBROKEN: Final = re.compile(r"[^\s\"'<>]+")
+_USER: Final = re.compile(r"//[^\s:/?#@]*:(?!\d{1,5}(?:[/?#]|\Z))")
+# Sentry's DSN has its key where others have the user; so do URLs with a token for git.
+_URL_KEY: Final = re.compile(r"(//)(?:[0-9a-fA-F]{16,}+|[\w-]{24,}+)@")
+# A header as text: all that is behind it on the line, since a cookie has several parts.
+_COOKIE_LINE: Final = re.compile(r"(?i)(\bcookie\"?'?\s?[=:]\s?[\"']?)[^\s=;,:\"']{1,60}=[^\r\n\"']*")
 # Only keys with a suspicious word are matched at all: a match that is let go has consumed what stands behind it.
 _ASSIGNED_WORDS: Final = (
     "password|passwd|pwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|access[_-]?key|private[_-]?key"
     "|signature|session[_-]?id|token|jwt|dsn"
 )
+# Name, separator and value; the value to its closing quotation mark, or to where the text was cut.
+_ASSIGNMENT: Final = (
+    r"(?i)((?:{words})[\w.-]{{0,40}})(\\{{0,3}}\"?'?\s?[=:]\s?\\{{0,3}})"
+    r"(\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z)|[^\s\"'&,;]+)"
+)
+_ODD: Final = re.compile(r"[\d!@#$%^&*+~]")
 _CARD: Final = re.compile(r"(?<![\w.-])[2-6](?:[ -]?\d){12,18}(?![\w-])")
 _KNOWN_PREFIX: Final = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,}|\b[sr]k_(?:live|test)_\w{10,}"
 )
+
+
+def _hide_userinfo(match: re.Match[str]) -> str:
+    url = match.group()
+    # The password may hold an "@", so the last one ends it.
+    end = url.rfind("@")
+    user = _USER.search(url) if end > 0 else None
+    return url if user is None or user.end() >= end else f"{url[: user.end()]}{REDACTED}{url[end:]}"
 
 
 def _passes_luhn(digits: str) -> bool:
@@ -107,7 +132,14 @@ def _is_secret(words: list[str], *, extra: Collection[str] = ()) -> bool:
         return False
     if "_".join(words) in _SECRET_KEYS or not _SECRET_WORDS.isdisjoint(words) or not set(extra).isdisjoint(words):
         return True
-    return any(f"{first}_{second}" in _SECRET_PAIRS for first, second in pairwise(words))
+    return any(word.endswith(_SECRET_ENDINGS) for word in words) or any(
+        f"{first}_{second}" in _SECRET_PAIRS for first, second in pairwise(words)
+    )
+
+
+def _is_odd(word: str) -> bool:
+    """Return whether ``word`` holds digits or signs among its letters, as passwords do and sentences do not."""
+    return len(word) >= 6 and not word.isdigit() and _ODD.search(word) is not None
 
 
 def _number(value: numbers.Real) -> int | float | str:
@@ -143,7 +175,7 @@ class Redactor:
         self._extra_keys = frozenset(key.lower() for key in extra_keys)
         self._extra_rules = tuple(extra_rules)
         words = "|".join([_ASSIGNED_WORDS, *map(re.escape, sorted(self._extra_keys))])
-        self._assignment = re.compile(rf"(?i)((?:{words})[\w.-]{{0,40}})(\"?'?\s?[=:]\s?[\"']?)([^\s\"'&,;]+)")
+        self._assignment = re.compile(_ASSIGNMENT.format(words=words))
         self._verdicts: dict[str, str] = {}
         self._clean: set[str] = set()
 
@@ -156,16 +188,27 @@ class Redactor:
         if text in self._clean:
             return text
         cleaned = self._apply_rules(text)
-        if cleaned is text and len(text) <= 64:
+        if cleaned is text and len(text) <= _MAX_REMEMBERED:
             self._remember_clean(text)
         return cleaned
 
     def redact_long_text(self, text: str, *, max_characters: int) -> str:
         """Return ``text`` without secrets, and without its middle where it is longer than ``max_characters``."""
-        if len(text) > max_characters:
-            half = max_characters // 2
-            text = f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
-        return self._value_rules(text)
+        if len(text) <= max_characters:
+            return self._value_rules(text)
+        half = max_characters // 2
+        head = self._value_rules(text[: half + _LOOK_AHEAD])[:half]
+        tail = self._value_rules(text[-half - _LOOK_AHEAD :])[-half:]
+        return f"{head}\n[{len(text) - 2 * half} characters left out]\n{tail}"
+
+    def redact_query(self, query: bytes, *, allowed: Collection[str] = ALLOWED_QUERY_KEYS) -> dict[str, str]:
+        """Return the allow-listed parameters of a raw query string; of a repeated key the last value."""
+        kept: dict[str, str] = {}
+        for part in query[:_MAX_TEXT].decode("latin-1").split("&"):
+            key, _, value = part.partition("=")
+            if key in allowed:
+                kept[key] = self.redact_text(unquote_plus(value, errors="replace"))
+        return kept
 
     def is_clean(self, text: str) -> bool:
         """Return whether no rule finds anything to hide in ``text``."""
@@ -180,7 +223,8 @@ class Redactor:
 
     def _apply_rules(self, text: str) -> str:
         if len(text) > _MAX_TEXT:
-            text = f"{text[:_MAX_TEXT]}[{len(text) - _MAX_TEXT} characters left out]"
+            cleaned = self._value_rules(text[: _MAX_TEXT + _LOOK_AHEAD])[:_MAX_TEXT]
+            return f"{cleaned}[{len(text) - _MAX_TEXT} characters left out]"
         return self._value_rules(text) if len(text) >= 8 or self._extra_rules else text
 
     def _value_rules(self, text: str) -> str:
@@ -188,12 +232,12 @@ class Redactor:
         if "-----BEGIN" in cleaned:
             cleaned = _PEM.sub(REDACTED, cleaned)
         if "eyJ" in cleaned:
-            cleaned = _JWT.sub(REDACTED, cleaned)
-        if "//" in cleaned:
-            cleaned = _URL_KEY.sub(rf"\1{REDACTED}@", _USERINFO.sub(rf"\1{REDACTED}@", cleaned))
+            cleaned = _JWT.sub(rf"\1{REDACTED}", cleaned)
+        if "//" in cleaned and "@" in cleaned:
+            cleaned = _URL_KEY.sub(rf"\1{REDACTED}@", _UNBROKEN.sub(_hide_userinfo, cleaned))
         cleaned = _KNOWN_PREFIX.sub(REDACTED, _SCHEME.sub(rf"\1\2{REDACTED}", cleaned))
         if "=" in cleaned or ":" in cleaned:
-            cleaned = self._assignment.sub(self._hide_assignment, cleaned)
+            cleaned = self._assignment.sub(self._hide_assignment, _COOKIE_LINE.sub(rf"\1{REDACTED}", cleaned))
         cleaned = _luhn(cleaned)
         for rule in self._extra_rules:
             cleaned = rule(cleaned)
@@ -201,21 +245,25 @@ class Redactor:
 
     def _hide_assignment(self, match: re.Match[str]) -> str:
         key, separator, value = match.groups()
-        quoted = "'" in separator or '"' in separator
-        # "invalid token: expired" is a sentence; 'token="abc"' and token=abc are not.
-        if ("=" not in separator and not quoted) or self._verdict(key) == "open" or value.startswith(REDACTED[:-1]):
+        quote = value[0] if value[0] in "\"'" else ""
+        # "invalid token: expired" is a sentence; 'token="abc"', token=abc and "password: hunter2" are not.
+        is_sentence = "=" not in separator and not quote and not {"'", '"'} & set(separator) and not _is_odd(value)
+        verdict = self._verdict(key)
+        if is_sentence or verdict == "open" or value.startswith(f"{quote}{REDACTED[:-1]}"):
             return match.group()
-        if self._verdict(key) == "plural" and value.isdigit():
+        if verdict == "plural" and value.strip("\"'").isdigit():
             return match.group()
-        return f"{key}{separator}{REDACTED}"
+        return f"{key}{separator}{quote}{REDACTED}{quote}"
 
     def _verdict(self, key: str) -> str:
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = self._judge(key)
-            if len(self._verdicts) >= 2048:  # keys come from code, but those of a user's mapping may not
-                self._verdicts.clear()
-            self._verdicts[key] = verdict
+            # Remembered keys are taken over as they are, so only short and clean ones are.
+            if len(key) <= _MAX_REMEMBERED and self.is_clean(key):
+                if len(self._verdicts) >= 2048:  # keys come from code, but those of a user's mapping may not
+                    self._verdicts.clear()
+                self._verdicts[key] = verdict
         return verdict
 
     def _judge(self, key: str) -> str:
@@ -239,8 +287,12 @@ class Redactor:
                 plain[raw_key] = value
                 continue
             key = raw_key if type(raw_key) is str else _text_of(raw_key)
-            plain[key] = self._member(key, value, depth)
+            plain[self._name(key)] = self._member(key, value, depth)
         return plain
+
+    def _name(self, key: str) -> str:
+        # Keys of a user's mapping may hold anything: a DSN, or a megabyte.
+        return self.redact_text(key) if len(key) <= _MAX_KEY else f"{self.redact_text(key)[:_MAX_KEY]}[cut]"
 
     def _member(self, key: str, value: object, depth: int) -> Plain:
         verdict = self._verdict(key)
@@ -291,7 +343,7 @@ class Redactor:
         """Return an item of a sequence; a pair is taken as name and value, as ASGI's lists of headers have them."""
         if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str | bytes):
             name = _text_of(value[0])
-            return [self.redact_text(name), self._member(name, value[1], depth)]
+            return [self._name(name), self._member(name, value[1], depth)]
         return self._value(value, depth)
 
 
@@ -300,14 +352,5 @@ STANDARD: Final = Redactor()
 redact = STANDARD.redact
 redact_text = STANDARD.redact_text
 redact_long_text = STANDARD.redact_long_text
+redact_query = STANDARD.redact_query
 is_clean = STANDARD.is_clean
-
-
-def redact_query(query: bytes, *, allowed: Collection[str] = ALLOWED_QUERY_KEYS) -> dict[str, str]:
-    """Return the allow-listed parameters of a raw query string; of a repeated key the last value."""
-    kept: dict[str, str] = {}
-    for part in query[:_MAX_TEXT].decode("latin-1").split("&"):
-        key, _, value = part.partition("=")
-        if key in allowed:
-            kept[key] = redact_text(unquote_plus(value, errors="replace"))
-    return kept
