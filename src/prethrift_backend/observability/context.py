@@ -55,10 +55,21 @@ class RequestContext:
 
     ``client_trace_id`` is a caller's X-Trace-Id that could not become the trace's id. ``statements`` counts what the
     request sent to the database. ``breadcrumbs`` holds its last log lines where an error event may want them. ``route``
-    returns method and template, as far as the request has been routed.
+    returns method and template, as far as the request has been routed. ``trace_id`` and ``span_id`` are those of the
+    server span in hexadecimal digits, formatted once for log line and header; None where no span is valid.
     """
 
-    __slots__ = ("breadcrumbs", "client_trace_id", "request_id", "route", "signals", "statements", "user_id")
+    __slots__ = (
+        "breadcrumbs",
+        "client_trace_id",
+        "request_id",
+        "route",
+        "signals",
+        "span_id",
+        "statements",
+        "trace_id",
+        "user_id",
+    )
 
     def __init__(self, request_id: str, signals: Signals) -> None:
         self.request_id = request_id
@@ -68,6 +79,8 @@ class RequestContext:
         self.statements = 0
         self.breadcrumbs: deque[dict[str, Any]] | None = None
         self.route: Callable[[], tuple[str, str]] | None = None
+        self.trace_id: str | None = None
+        self.span_id: str | None = None
 
 
 _request: ContextVar[RequestContext | None] = ContextVar("prethrift_request", default=None)
