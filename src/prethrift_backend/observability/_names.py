@@ -17,6 +17,8 @@ TELEMETRY_ERRORS_TOTAL: Final = "telemetry_errors_total"
 TELEMETRY_SPANS_DROPPED_TOTAL: Final = "telemetry_spans_dropped_total"
 TELEMETRY_EXPORTS_TOTAL: Final = "telemetry_exports_total"
 TELEMETRY_ERROR_EVENTS_TOTAL: Final = "telemetry_error_events_total"
+EVENT_LOOP_LAG_SECONDS: Final = "event_loop_lag_seconds"
+EVENT_LOOP_STALLS_TOTAL: Final = "event_loop_stalls_total"
 
 REQUEST_COMPLETED: Final = "request_completed"
 REQUEST_FAILED: Final = "request_failed"
@@ -29,6 +31,7 @@ EXPORT_FAILED: Final = "export_failed"
 EXPORT_RECOVERED: Final = "export_recovered"
 SEARCH_COMPLETED: Final = "search_completed"
 EMBEDDING_COMPLETED: Final = "embedding_completed"
+EVENT_LOOP_STALLED: Final = "event_loop_stalled"
 
 # The endpoint label of a request that no route took: one value, whatever the path was.
 UNMATCHED: Final = "__unmatched__"

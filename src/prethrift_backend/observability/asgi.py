@@ -32,6 +32,7 @@ from prethrift_backend.observability._names import (
     WEBSOCKET_FAILED,
 )
 from prethrift_backend.observability.logs import mark_reported
+from prethrift_backend.observability.loop_lag import LoopWatch
 from prethrift_backend.observability.redaction import redact_query
 from prethrift_backend.observability.setup import Telemetry, configure
 
@@ -117,7 +118,8 @@ class Instrumented:
         # By now the server has set up its loggers, with handlers of its own.
         self._prethrift_telemetry.adopt_standard_loggers()
         try:
-            await self._prethrift_app(scope, receive, send)
+            with LoopWatch(self._prethrift_telemetry):
+                await self._prethrift_app(scope, receive, send)
         finally:
             if self._prethrift_owned:
                 await self._prethrift_telemetry.aclose()

@@ -10,6 +10,7 @@ from tests.unit.observability.test_asgi import build_application
 from prethrift_backend.contracts import find_contracts
 from prethrift_backend.observability import _names, instrument, track_embedding_operation, track_search_operation
 from prethrift_backend.observability._watch import ExportLog
+from prethrift_backend.observability.loop_lag import LoopWatch
 
 
 @dataclass
@@ -61,6 +62,9 @@ async def scenario(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     watch.dropped("otlp", "queue_full", 3)
     watch.exported("otlp", "traces", "retry", "503")
     watch.exported("otlp", "traces", "success")
+    overdue = iter([0.0, 2.0, 2.0])
+    with LoopWatch(recorder.telemetry, monotonic=lambda: next(overdue, 2.0)) as loop_watch:
+        loop_watch.look()
     monkeypatch.setattr(recorder.telemetry.metrics, "family", None)
     await drive(app, http_scope(path="/items/5"))
 
@@ -68,7 +72,9 @@ async def scenario(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_events_are_those_of_the_code() -> None:
     """The contract names exactly the events that this package knows."""
     values = {value for value in vars(_names).values() if isinstance(value, str)}
-    events = {value for value in values if re.fullmatch(r"[a-z_]+_(completed|failed|closed|recovered|dropped)", value)}
+    events = {
+        value for value in values if re.fullmatch(r"[a-z_]+_(completed|failed|closed|recovered|dropped|stalled)", value)
+    }
 
     assert set(EVENTS) == events
 
