@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
+import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -26,6 +27,7 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 # What a receiver says is read up to here and shown up to there. Both arbitrary.
 _MAX_BODY_BYTES: Final = 65_536
 _MAX_DETAIL: Final = 300
+_MAX_DETAIL_BYTES: Final = 2000
 # Shorter values are words ("gzip") rather than keys; hiding them would only blur the text.
 _MIN_SECRET: Final = 8
 
@@ -42,8 +44,9 @@ class HttpPoster:
     def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
         self._url = url
         self._headers = {"user-agent": f"prethrift-backend/{__version__}", **(headers or {})}
-        self._secrets = [value for value in (headers or {}).values() if len(value) >= _MIN_SECRET]
+        self._secrets = secrets_of(headers or {})
         self._manager: urllib3.PoolManager | None = None
+        self._process = os.getpid()
 
     def post(
         self,
@@ -76,17 +79,11 @@ class HttpPoster:
         if manager is not None:
             manager.clear()
 
-    def forget(self) -> None:
-        """Let go of connections that belong to the parent of a forked process, without a word on them."""
-        self._manager = None
-
     def _exchange(
         self, body: bytes, headers: Mapping[str, str], timeout_seconds: float, read: ReadAnswer | None
     ) -> Reply:
-        if self._manager is None:
-            self._manager = _open(self._url)
         deadline = time.monotonic() + timeout_seconds
-        response = self._manager.request(
+        response = self._connected().request(
             "POST",
             self._url,
             body=body,
@@ -99,19 +96,23 @@ class HttpPoster:
         answer = _read_until(response, deadline)
         return self._understand(response.status, response.headers, answer, read)
 
+    def _connected(self) -> urllib3.PoolManager:
+        if self._manager is None or self._process != os.getpid():
+            # After a fork the open connection is the parent's: two processes that share one mix up their answers.
+            self._manager, self._process = _open(self._url), os.getpid()
+        return self._manager
+
     def _understand(self, status: int, headers: Mapping[str, str], body: bytes, read: ReadAnswer | None) -> Reply:
         if 200 <= status < 300:
             reply = Reply("success") if read is None else read(body)
             return Reply(reply.outcome, reply.rejected, reply.retry_after_seconds, self._clean(reply.detail))
-        detail = self._clean(f"HTTP {status} {_printable(body)}".rstrip())
+        detail = self._clean(f"HTTP {status} {body[:_MAX_DETAIL_BYTES].decode('utf-8', 'replace')}")
         if status in RETRYABLE:
             return Reply("retry", retry_after_seconds=retry_after(headers.get("retry-after")), detail=detail)
         return Reply("failure", detail=detail)
 
     def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, REDACTED)
-        return redact_text(text)[:_MAX_DETAIL]
+        return readable(text, hiding=self._secrets)
 
 
 def retry_after(value: str | None, *, now_seconds: float | None = None) -> float | None:
@@ -148,12 +149,13 @@ def proxy_for(url: str) -> str | None:
     """
     parts = urlsplit(url)
     proxies = getproxies_environment()
-    if not proxies or _is_this_machine(parts.hostname or "") or proxy_bypass(parts.netloc):
+    if not proxies or is_this_machine(parts.hostname or "") or proxy_bypass(parts.netloc):
         return None
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Return whether ``host`` is on loopback: no proxy stands before it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -181,6 +183,15 @@ def _read_until(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _printable(body: bytes) -> str:
-    text = body[: 4 * _MAX_DETAIL].decode("utf-8", "replace")
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+def secrets_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what must not show of these headers, should a receiver repeat it: each value, and its longer words."""
+    words = {word for value in headers.values() for word in (value, *value.split())}
+    return tuple(sorted((word for word in words if len(word) >= _MIN_SECRET), key=len, reverse=True))
+
+
+def readable(text: str, *, hiding: Collection[str] = ()) -> str:
+    """Return what a receiver, or the way to it, said: on one line, cut, and without secrets."""
+    for secret in hiding:
+        text = text.replace(secret, REDACTED)
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return redact_text(line)[:_MAX_DETAIL]

@@ -55,7 +55,8 @@ class ExportLog:
             was_failing = key in self._failing
             if outcome == "success":
                 self._failing.discard(key)
-                self._dropping = {pair for pair in self._dropping if pair[0] != exporter}
+                if signal == "traces":  # spans are all that is ever dropped
+                    self._dropping = {pair for pair in self._dropping if pair[0] != exporter}
             else:
                 self._failing.add(key)
         logger = self._signals.logger(LOGGER)

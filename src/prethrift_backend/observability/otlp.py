@@ -16,10 +16,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from prethrift_backend.observability._http import HttpPoster
+from prethrift_backend.observability._pace import Pace
 from prethrift_backend.observability.exporting import Reply
 
 TRACES_PATH: Final = "/v1/traces"
 METRICS_PATH: Final = "/v1/metrics"
+# Half a millisecond of encoding, as a rule. Each slice repeats the resource, which gzip takes back out.
+_SLICE_SPANS: Final = 32
 _PATHS: Final = (TRACES_PATH, METRICS_PATH, "/v1/logs")
 
 
@@ -83,9 +86,17 @@ class OtlpTraces:
 
 
 def encode_traces(spans: Sequence[ReadableSpan]) -> bytes:
-    """Return the request that carries ``spans``, as protobuf and not compressed."""
-    body: bytes = encode_spans(spans).SerializeToString()
-    return body
+    """Return the request that carries ``spans``, as protobuf and not compressed.
+
+    Encoded in slices, so that the event loop has its turns between them: messages of one kind that are written behind
+    one another are one message with all their lists joined (protobuf, "Last One Wins").
+    """
+    pace = Pace()
+    parts: list[bytes] = []
+    for start in range(0, len(spans), _SLICE_SPANS):
+        parts.append(encode_spans(spans[start : start + _SLICE_SPANS]).SerializeToString())
+        pace.breathe()
+    return b"".join(parts)
 
 
 def signal_url(endpoint: str, path: str) -> str:

@@ -2,11 +2,197 @@
 
 from __future__ import annotations
 
-from opentelemetry.sdk.trace import ReadableSpan
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
 
-from prethrift_backend.observability.redaction import Redactor
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Link, SpanContext, Status, TraceState
+
+from prethrift_backend.observability.redaction import REDACTED, Plain, Redactor, redact_query
+
+# Arbitrary bounds, with room for everything that we write ourselves; the worst of spans stays near a megabyte.
+_MAX_NAME: Final = 256
+_MAX_DESCRIPTION: Final = 1024
+_MAX_EVENTS: Final = 32
+_MAX_LINKS: Final = 32
+_MAX_STACK: Final = 8_000
+_MAX_CHARACTERS: Final = 16_000
+_MAX_TEXT_WHEN_FULL: Final = 128
+
+_STACK: Final = "exception.stacktrace"
+# Attributes that hold a URL, or the part of it behind the path: of a query only what is known to be harmless stays.
+_URLS: Final = frozenset({"url.full", "http.url", "http.target", "url.path"})
+_QUERY: Final = "url.query"
+
+# Where a span keeps what became of it, so that several receivers do not do the work again. With the redactor that did
+# it: a test may use two.
+_KEPT: Final = "_prethrift_redacted"
+
+
+class _RedactedSpan(ReadableSpan):
+    """A copy of a span, which also says how much the original, and the bounds here, have left out."""
+
+    def __init__(self, *, left_out: tuple[int, int, int] = (0, 0, 0), **fields: Any) -> None:
+        super().__init__(**fields)
+        self._left_out = left_out
+
+    @property
+    def dropped_attributes(self) -> int:
+        return self._left_out[0]
+
+    @property
+    def dropped_events(self) -> int:
+        return self._left_out[1]
+
+    @property
+    def dropped_links(self) -> int:
+        return self._left_out[2]
 
 
 def redacted_span(span: ReadableSpan, *, redactor: Redactor) -> ReadableSpan:
-    """Return ``span`` without secrets in its name, attributes, events, links and status."""
-    return span
+    """Return ``span`` without secrets in its name, attributes, events, links and status; bounded; never raises.
+
+    The resource comes from the settings and stays. A span that cannot be redacted is returned with its ids, kind and
+    times alone. The work is done once for each span; two threads that come at the same moment may both do it.
+    """
+    kept = getattr(span, _KEPT, None)
+    if kept is not None and kept[0] is redactor:
+        copy: ReadableSpan = kept[1]
+        return copy
+    try:
+        copy = _copy(span, redactor)
+    except Exception:  # noqa: BLE001 - somebody else's object in an attribute; what it holds may not leave
+        copy = _bare(span)
+    setattr(span, _KEPT, (redactor, copy))
+    return copy
+
+
+def _copy(span: ReadableSpan, redactor: Redactor) -> ReadableSpan:
+    events, links = span.events, span.links
+    attributes = _attributes(span.attributes, redactor)
+    return _RedactedSpan(
+        name=_text(span.name, redactor)[:_MAX_NAME],
+        context=_context(span.context, redactor),
+        parent=_context(span.parent, redactor),
+        resource=span.resource,
+        attributes=attributes,
+        events=[_event(event, redactor) for event in events[:_MAX_EVENTS]],
+        links=[_link(link, redactor) for link in links[:_MAX_LINKS]],
+        kind=span.kind,
+        status=_status(span.status, redactor),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+        left_out=(
+            span.dropped_attributes,
+            span.dropped_events + max(0, len(events) - _MAX_EVENTS),
+            span.dropped_links + max(0, len(links) - _MAX_LINKS),
+        ),
+    )
+
+
+def _bare(span: ReadableSpan) -> ReadableSpan:
+    return _RedactedSpan(
+        name=REDACTED,
+        context=_without_state(span.context),
+        parent=_without_state(span.parent),
+        resource=span.resource,
+        kind=span.kind,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _attributes(attributes: Mapping[str, Any] | None, redactor: Redactor) -> dict[str, Any]:
+    if not attributes:
+        return {}
+    stack, shown = attributes.get(_STACK), attributes
+    if isinstance(stack, str):
+        shown = {key: value for key, value in attributes.items() if key != _STACK}
+    plain = redactor.redact(shown)
+    for key in _URLS.intersection(plain):
+        plain[key] = _without_query(plain[key], attributes[key], redactor)
+    if _QUERY in plain:
+        plain[_QUERY] = _query(str(attributes[_QUERY]))
+    if isinstance(stack, str):
+        plain[_STACK] = redactor.redact_long_text(stack, max_characters=_MAX_STACK)
+    return _bounded({_utf8(key): _encodable(value) for key, value in plain.items()})
+
+
+def _without_query(plain: Plain, original: object, redactor: Redactor) -> Plain:
+    """Return a URL with only the harmless part of its query; one that was hidden whole stays hidden."""
+    if plain == REDACTED or not isinstance(original, str) or "?" not in original:
+        return plain
+    place, _, query = original.partition("?")
+    kept = _query(query.partition("#")[0])
+    return redactor.redact_text(f"{place}?{kept}" if kept else place)
+
+
+def _query(query: str) -> str:
+    return urlencode(redact_query(query.encode()))
+
+
+def _encodable(value: Plain) -> Any:
+    """Return what OTLP has a type for: dates, which a redactor lets through, become text, as do huge numbers."""
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {_utf8(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
+    return value if value is None or isinstance(value, float) else _utf8(str(value))
+
+
+def _utf8(text: str) -> str:
+    """Return text that UTF-8 has room for: a lone surrogate, as in an undecodable path, would lose a whole batch."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _text(text: str, redactor: Redactor) -> str:
+    return _utf8(redactor.redact_text(text))
+
+
+def _bounded(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes as they are, or their texts cut short where they are too many characters together."""
+    characters = sum(len(value) for value in attributes.values() if isinstance(value, str))
+    lists = [value for value in attributes.values() if isinstance(value, list | dict)]
+    if characters + sum(len(str(value)) for value in lists) <= _MAX_CHARACTERS:
+        return attributes
+    return {key: _cut(value) for key, value in attributes.items()}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return str(value)[:_MAX_TEXT_WHEN_FULL]
+    return value[:_MAX_TEXT_WHEN_FULL] if isinstance(value, str) else value
+
+
+def _event(event: Event, redactor: Redactor) -> Event:
+    name = _text(event.name, redactor)[:_MAX_NAME]
+    return Event(name, _attributes(event.attributes, redactor), event.timestamp)
+
+
+def _link(link: Link, redactor: Redactor) -> Link:
+    context = _context(link.context, redactor)
+    return Link(link.context if context is None else context, _attributes(link.attributes, redactor))
+
+
+def _status(status: Status, redactor: Redactor) -> Status:
+    if not status.description:
+        return status
+    return Status(status.status_code, _text(status.description, redactor)[:_MAX_DESCRIPTION])
+
+
+def _context(context: SpanContext | None, redactor: Redactor) -> SpanContext | None:
+    """Return the ids; a trace state, which a caller may have sent, stays only where nothing in it looks secret."""
+    if context is None or not context.trace_state or redactor.is_clean(context.trace_state.to_header()):
+        return context
+    return _without_state(context)
+
+
+def _without_state(context: SpanContext | None) -> SpanContext | None:
+    if context is None:
+        return None
+    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, TraceState())
