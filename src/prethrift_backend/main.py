@@ -240,7 +240,8 @@ def _add_routes(app: FastAPI, settings: Settings, parts: Parts) -> None:
         gate=DetailsGate(settings.health_details, token=_revealed(settings.health_token)),
     )
     app.include_router(health_router(endpoint, load_health_schema()))
-    app.router.routes.append(Route("/metrics", mark_quiet(MetricsEndpoint(parts.telemetry.metrics.registry))))
+    metrics = MetricsEndpoint(parts.telemetry.metrics.registry, token=_revealed(settings.metrics_token))
+    app.router.routes.append(Route("/metrics", mark_quiet(metrics)))
     app.openapi = partial(_describe, app.openapi)  # type: ignore[method-assign] # FastAPI's documented way to extend it
 
 

@@ -8,14 +8,17 @@ is the text format, which every scraper reads.
 from __future__ import annotations
 
 import asyncio
-import gzip
+import hmac
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client import CollectorRegistry
+
+from prethrift_backend.observability._exposition_text import write
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,6 +31,10 @@ _QUALITY: Final = re.compile(r"0(?:\.[0-9]{0,9})?|1(?:\.0{0,9})?")
 _GZIP_MIN_BYTES: Final = 1024
 # Arbitrary: a scrape is compressed for every scraper anew, so a level below the default of 9.
 _GZIP_LEVEL: Final = 4
+# As much goes to the server at once; the event loop has other turns in between. Arbitrary.
+_PIECE_BYTES: Final = 256 * 1024
+
+_UNAUTHORIZED: Final = b"401: the metrics are for whoever sends the header Authorization: Bearer and METRICS_TOKEN\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class _Offer:
 
     media_type: str
     version: str
-    generate: Callable[[CollectorRegistry], bytes]
+    is_openmetrics: bool
 
     @property
     def content_type(self) -> str:
@@ -73,8 +80,8 @@ class _Range:
         return 2 if version is None else 3
 
 
-_TEXT: Final = _Offer("text/plain", "0.0.4", generate_latest)
-_OPENMETRICS: Final = _Offer("application/openmetrics-text", "1.0.0", generate_openmetrics)
+_TEXT: Final = _Offer("text/plain", "0.0.4", is_openmetrics=False)
+_OPENMETRICS: Final = _Offer("application/openmetrics-text", "1.0.0", is_openmetrics=True)
 # The first wins where the client likes both the same.
 _OFFERS: Final = (_TEXT, _OPENMETRICS)
 
@@ -85,7 +92,7 @@ def render(registry: CollectorRegistry, accept: str) -> Exposition:
     OpenMetrics 1.0.0 carries exemplars; text 0.0.4 is the default. No header is an error.
     """
     offer = _choose(accept)
-    return Exposition(offer.content_type, offer.generate(registry))
+    return Exposition(offer.content_type, b"".join(write(registry.collect(), openmetrics=offer.is_openmetrics)))
 
 
 def _choose(accept: str) -> _Offer:
@@ -136,14 +143,62 @@ def _accepts_gzip(header: str) -> bool:
     return qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0))) > 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What two scrapes have in common that can share an answer."""
+
+    offer: _Offer
+    gzipped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A body in pieces, and the headers that say what it is."""
+
+    headers: _Headers
+    pieces: tuple[bytes, ...]
+
+    @property
+    def length_bytes(self) -> int:
+        return sum(map(len, self.pieces))
+
+
+class _Turns:
+    """The renderings of one event loop: one thread at a time works, however many scrape.
+
+    Whoever asks while a rendering is under way gets the next one, together with all others who asked meanwhile: what
+    is scraped is never older than the request for it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._next: dict[_Wish, asyncio.Task[_Answer]] = {}
+
+    async def take(self, wish: _Wish, render: Callable[[_Wish], _Answer]) -> _Answer:
+        task = self._next.get(wish)
+        if task is None or task.done():
+            task = self._next[wish] = asyncio.create_task(self._render(wish, render))
+        # A client that goes away ends its own waiting and nobody else's.
+        return await asyncio.shield(task)
+
+    async def _render(self, wish: _Wish, render: Callable[[_Wish], _Answer]) -> _Answer:
+        async with self._lock:
+            del self._next[wish]
+            return await asyncio.to_thread(render, wish)
+
+
 class MetricsEndpoint:
     """An ASGI application that answers GET and HEAD, whatever the path, with the exposition of a registry.
 
-    The work is done in a thread, so that a scrape of many series does not hold the event loop.
+    With a ``token`` it answers only those who send it as ``Authorization: Bearer``. The work is done in a thread and in
+    slices, so that a scrape of many series does not hold the event loop.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, token: str | None = None) -> None:
         self._registry = registry
+        self._token = None if token is None else token.encode()
+        # An application has one event loop; one that is tested may meet several.
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
 
     async def __call__(self, scope: _Scope, _receive: _Receive, send: _Send) -> None:
         """Answer one request.
@@ -152,23 +207,55 @@ class MetricsEndpoint:
         """
         if scope["type"] != "http":
             raise ValueError(f"scope type {scope['type']!r} is not served: metrics are HTTP; mount them on a route")
-        if scope["method"] not in ("GET", "HEAD"):
-            await _send_answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
-            return
-        accept, accept_encoding = _header(scope, b"accept"), _header(scope, b"accept-encoding")
-        headers, body = await asyncio.to_thread(self._answer, accept, _accepts_gzip(accept_encoding))
-        await _send_answer(send, 200, headers, body, with_body=scope["method"] == "GET")
+        with_body = scope["method"] != "HEAD"
+        if not self._admits(_header(scope, b"authorization")):
+            await _send_answer(send, 401, _refusal(), with_body=with_body)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await _send_answer(send, 405, _Answer([(b"allow", b"GET, HEAD")], ()))
+        else:
+            wish = _Wish(_choose(_header(scope, b"accept")), _accepts_gzip(_header(scope, b"accept-encoding")))
+            turns = self._turns.setdefault(asyncio.get_running_loop(), _Turns())
+            await _send_answer(send, 200, await turns.take(wish, self._render), with_body=with_body)
 
-    def _answer(self, accept: str, gzip_wanted: bool) -> tuple[_Headers, bytes]:
-        exposition = render(self._registry, accept)
-        headers = [
-            (b"content-type", exposition.content_type.encode()),
-            (b"vary", b"Accept, Accept-Encoding"),
-        ]
-        if not gzip_wanted or len(exposition.body) < _GZIP_MIN_BYTES:
-            return headers, exposition.body
-        body = gzip.compress(exposition.body, compresslevel=_GZIP_LEVEL, mtime=0)
-        return [*headers, (b"content-encoding", b"gzip")], body
+    def _admits(self, authorization: str) -> bool:
+        if self._token is None:
+            return True
+        scheme, _, given = authorization.partition(" ")
+        # In constant time, and of bytes: compare_digest takes no text outside of ASCII.
+        is_equal = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
+        return is_equal and scheme.lower() == "bearer"
+
+    def _render(self, wish: _Wish) -> _Answer:
+        pieces = list(write(self._registry.collect(), openmetrics=wish.offer.is_openmetrics))
+        headers = [(b"content-type", wish.offer.content_type.encode()), (b"vary", b"Accept, Accept-Encoding")]
+        if wish.gzipped and sum(map(len, pieces)) >= _GZIP_MIN_BYTES:
+            headers.append((b"content-encoding", b"gzip"))
+            pieces = _compressed(pieces)
+        return _Answer(headers, tuple(_joined(pieces)))
+
+
+def _refusal() -> _Answer:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"www-authenticate", b'Bearer realm="metrics"')]
+    return _Answer(headers, (_UNAUTHORIZED,))
+
+
+def _compressed(pieces: Iterable[bytes]) -> list[bytes]:
+    """Compress piece by piece: zlib gives the interpreter's lock up for as long as it works."""
+    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)  # 16 for gzip's frame
+    return [*filter(None, map(compressor.compress, pieces)), compressor.flush()]
+
+
+def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Put small pieces together: each costs the server a turn."""
+    gathered: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        gathered.append(piece)
+        size += len(piece)
+        if size >= _PIECE_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    yield b"".join(gathered)
 
 
 def _header(scope: _Scope, name: bytes) -> str:
@@ -176,8 +263,12 @@ def _header(scope: _Scope, name: bytes) -> str:
     return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name)
 
 
-async def _send_answer(send: _Send, status: int, headers: _Headers, body: bytes, *, with_body: bool = True) -> None:
+async def _send_answer(send: _Send, status: int, answer: _Answer, *, with_body: bool = True) -> None:
     """Send one complete response; without its body for HEAD, whose headers are those of GET."""
-    framing = [(b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *framing]})
-    await send({"type": "http.response.body", "body": body if with_body else b""})
+    framing = [(b"content-length", str(answer.length_bytes).encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": [*answer.headers, *framing]})
+    *pieces, last = answer.pieces if with_body and answer.pieces else (b"",)
+    for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await asyncio.sleep(0)  # a server that buffers what it is given does not give the others a turn
+    await send({"type": "http.response.body", "body": last})

@@ -32,6 +32,7 @@ from prometheus_client.registry import Collector
 from prethrift_backend import __version__
 from prethrift_backend.contracts import MetricFamily, MetricLabel, MetricsContract
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.observability._series import Buckets, FamilyMetric, Series, Single, bound_texts
 from prethrift_backend.observability.multiprocess import SharedCollector, WorkerFolder, shared_folder
 
 VIOLATIONS: Final = "contract_violations_total"
@@ -219,6 +220,8 @@ class BoundFamily(Collector, Generic[ChildT]):
             itemgetter(*family.label_names) if family.labels else _no_key
         )
         self._children: dict[object, ChildT] = {}
+        self._series: list[Series] = []
+        self._bounds = bound_texts(family) if family.kind == "histogram" else ()
         self._lock = threading.RLock()
         self._admission = _Admission(family)
         self._read: _Read | None = None
@@ -266,9 +269,7 @@ class BoundFamily(Collector, Generic[ChildT]):
         if self._read is not None:
             yield self._read_metric(self._read)
             return
-        for metric in self._parent.collect():
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            yield metric
+        yield FamilyMetric(*self._about(), series=tuple(self._series))
 
     # Children.
 
@@ -299,7 +300,13 @@ class BoundFamily(Collector, Generic[ChildT]):
                 self._admission.take(values)
                 child = cast(ChildT, self._parent.labels(*values) if values else self._parent)
                 self._children[key] = child
+                self._series.append(self._as_series(child, values))
         return child
+
+    def _as_series(self, child: ChildT, values: tuple[str, ...]) -> Series:
+        if isinstance(child, Histogram):
+            return Buckets(child, self.family, values, bounds=self._bounds)
+        return Single(child, self.family, values)
 
     def _refuse(self) -> ChildT:
         return cast(ChildT, _REFUSED)
@@ -310,7 +317,10 @@ class BoundFamily(Collector, Generic[ChildT]):
     # Values that are read at the scrape.
 
     def _metric(self) -> Metric:
-        return Metric(self.family.name.removesuffix("_total"), self.family.help, self.family.kind)
+        return Metric(*self._about())
+
+    def _about(self) -> tuple[str, str, str]:
+        return self.family.name.removesuffix("_total"), self.family.help, self.family.kind
 
     def _read_metric(self, read: _Read) -> Metric:
         metric = self._metric()

@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry, Gauge, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
+from tests.support.crowds import crowded_metrics
+from tests.support.waiting import wait_for_async
 
 from prethrift_backend.contracts import load_metrics
 from prethrift_backend.observability.exposition import MetricsEndpoint, render
@@ -234,11 +236,195 @@ async def test_scrape_does_not_hold_the_event_loop() -> None:
     assert slow.was_free
 
 
+async def test_large_body_comes_in_pieces() -> None:
+    """A body of megabytes is given to the server piece by piece, and is whole in the end."""
+    metrics, sent = crowded_metrics(10_000), []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": []}
+    await MetricsEndpoint(metrics.registry)(scope, _unused, send)
+
+    start, *bodies = sent
+    assert len(bodies) > 2
+    assert [message.get("more_body", False) for message in bodies] == [True] * (len(bodies) - 1) + [False]
+    assert dict(start["headers"])[b"content-length"] == str(sum(len(message["body"]) for message in bodies)).encode()
+
+
+class _Counted(Collector):
+    """A collector that counts how often it is asked and how many ask at once, and waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.begun = threading.Event()
+        self.times = 0
+        self.at_once = 0
+        self.most_at_once = 0
+
+    def collect(self) -> Iterator[Metric]:
+        self.times += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.begun.set()
+        self.free.wait(timeout=30)
+        self.at_once -= 1
+        metric = Metric("times", "Times.", "gauge")
+        metric.add_sample("times", {}, self.times)
+        yield metric
+
+
+@pytest.fixture
+def counted() -> tuple[_Counted, MetricsEndpoint]:
+    """Return a collector that waits, and an endpoint that serves it."""
+    collector, registry = _Counted(), CollectorRegistry()
+    registry.register(collector)
+    return collector, MetricsEndpoint(registry)
+
+
+async def test_ten_scrapers_take_one_thread(counted: tuple[_Counted, MetricsEndpoint]) -> None:
+    """While one rendering is under way, all others wait for the next one and share it."""
+    collector, endpoint = counted
+    first = asyncio.create_task(_ask(endpoint))
+    await wait_for_async(collector.begun.is_set, 10)
+
+    others = [asyncio.create_task(_ask(endpoint)) for _ in range(9)]
+    await asyncio.sleep(0)  # they are all waiting now
+    collector.free.set()
+    answers = await asyncio.gather(first, *others)
+
+    assert (collector.times, collector.most_at_once) == (2, 1)
+    assert [answer.body.splitlines()[-1] for answer in answers] == [b"times 1.0"] + [b"times 2.0"] * 9
+
+
+async def test_formats_wait_for_each_other_and_share_nothing(counted: tuple[_Counted, MetricsEndpoint]) -> None:
+    """Two scrapers that want different formats are answered one after the other, each in its own."""
+    collector, endpoint = counted
+    tasks = [
+        asyncio.create_task(_ask(endpoint)),
+        asyncio.create_task(_ask(endpoint, "GET", (b"accept", b"application/openmetrics-text"))),
+    ]
+    await wait_for_async(collector.begun.is_set, 10)
+    collector.free.set()
+
+    answers = await asyncio.gather(*tasks)
+
+    assert [answer.headers["content-type"] for answer in answers] == [TEXT, OPENMETRICS]
+    assert (collector.times, collector.most_at_once) == (2, 1)
+
+
+async def test_scraper_that_goes_away_takes_nothing_from_the_others(counted: tuple[_Counted, MetricsEndpoint]) -> None:
+    """The one who asked first is cancelled; those who share its rendering are answered."""
+    collector, endpoint = counted
+    under_way = asyncio.create_task(_ask(endpoint))
+    await wait_for_async(collector.begun.is_set, 10)
+    impatient, patient = (asyncio.create_task(_ask(endpoint)) for _ in range(2))
+    await asyncio.sleep(0)
+
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    collector.free.set()
+
+    assert (await patient).status == 200
+    assert (await under_way).status == 200
+
+
+async def test_failing_collector_fails_each_scrape_and_not_the_next() -> None:
+    """A collector of other people that raises reaches whoever scrapes; once it works, so does the scrape."""
+    registry = CollectorRegistry()
+
+    class Broken(Collector):
+        works = False
+
+        def collect(self) -> Iterator[Metric]:
+            if not self.works:
+                raise RuntimeError("broken")
+            yield Metric("whole", "Whole.", "gauge")
+
+    broken = Broken()
+    registry.register(broken)
+    endpoint = MetricsEndpoint(registry)
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="broken"):
+            await _ask(endpoint)
+    broken.works = True
+
+    assert (await _ask(endpoint)).status == 200
+
+
+def test_endpoint_serves_one_event_loop_after_another(metrics: MetricSet) -> None:
+    """A test client makes a loop for each request: none of them finds something of an earlier one."""
+    endpoint = MetricsEndpoint(metrics.registry)
+
+    async def ask_at_once() -> list[Answer]:
+        return list(await asyncio.gather(*(_ask(endpoint) for _ in range(3))))
+
+    statuses = [[answer.status for answer in asyncio.run(ask_at_once())] for _ in range(3)]
+
+    assert statuses == [[200] * 3] * 3
+
+
+SECRET = "a-token-of-some-length"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [f"Bearer {SECRET}", f"bearer {SECRET}", f"BEARER  {SECRET} "],
+)
+async def test_token_opens_the_metrics(metrics: MetricSet, authorization: str) -> None:
+    """Whoever sends the token is served; the scheme may be written in any case."""
+    endpoint = MetricsEndpoint(metrics.registry, token=SECRET)
+
+    answer = await _ask(endpoint, "GET", (b"Authorization", authorization.encode()))
+
+    assert answer.status == 200
+    assert b"http_request_duration_seconds_count" in answer.body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        b"",
+        b"Bearer",
+        b"Bearer ",
+        b"Bearer wrong",
+        SECRET.encode(),
+        f"Basic {SECRET}".encode(),
+        f"Bearer {SECRET[:-1]}".encode(),
+        f"Bearer {SECRET}x".encode(),
+        f"Bearer {SECRET}, Bearer {SECRET}".encode(),
+        "Bearer ÿþ".encode("latin-1"),
+    ],
+)
+async def test_without_the_token_there_is_nothing(metrics: MetricSet, method: str, authorization: bytes | None) -> None:
+    """Anything else is 401, says what is wanted, and shows no metric and no part of the token."""
+    endpoint = MetricsEndpoint(metrics.registry, token=SECRET)
+    headers = () if authorization is None else ((b"authorization", authorization),)
+
+    answer = await _ask(endpoint, method, *headers)
+
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="metrics"'
+    assert int(answer.headers["content-length"]) > 0
+    assert answer.body == b"" if method == "HEAD" else b"Authorization: Bearer" in answer.body
+    assert SECRET not in str(answer)
+
+
+async def test_without_a_token_anybody_is_served(metrics: MetricSet) -> None:
+    """Where no token is set, an Authorization header does not matter."""
+    answer = await _ask(MetricsEndpoint(metrics.registry), "GET", (b"authorization", b"Bearer anything"))
+
+    assert answer.status == 200
+
+
+async def _unused(*_: object) -> Any:
+    raise AssertionError("nothing is received or sent")
+
+
 async def test_websocket_is_refused() -> None:
     """A scope that is not HTTP is a mistake of whoever mounted the endpoint."""
-
-    async def unused(*_: object) -> Any:
-        raise AssertionError("nothing is received or sent")
-
     with pytest.raises(ValueError, match="scope type 'websocket' is not served"):
-        await MetricsEndpoint(EMPTY)({"type": "websocket"}, unused, unused)
+        await MetricsEndpoint(EMPTY)({"type": "websocket"}, _unused, _unused)
