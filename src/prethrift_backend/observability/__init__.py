@@ -4,7 +4,7 @@
 set up by an import, and several telemetries may live in one process.
 """
 
-from prethrift_backend.observability.asgi import Instrumented, instrument, mark_quiet
+from prethrift_backend.observability.asgi import EXPOSED_HEADERS, Instrumented, instrument, mark_quiet
 from prethrift_backend.observability.context import bind_user, current_request_id
 from prethrift_backend.observability.logs import Logger, get_logger
 from prethrift_backend.observability.operations import (
@@ -16,11 +16,14 @@ from prethrift_backend.observability.operations import (
     track_embedding_operation,
     track_search_operation,
 )
+from prethrift_backend.observability.propagation import trace_headers
 from prethrift_backend.observability.redaction import Redactor, redact, redact_text
 from prethrift_backend.observability.setup import Telemetry, configure
+from prethrift_backend.observability.tracing import get_tracer
 
 __all__ = [
     "EMBEDDING_OPERATIONS",
+    "EXPOSED_HEADERS",
     "HTTP_REQUESTS",
     "HTTP_REQUEST_DURATION",
     "SEARCH_OPERATIONS",
@@ -33,10 +36,12 @@ __all__ = [
     "configure",
     "current_request_id",
     "get_logger",
+    "get_tracer",
     "instrument",
     "mark_quiet",
     "redact",
     "redact_text",
+    "trace_headers",
     "track_embedding_operation",
     "track_search_operation",
 ]

@@ -15,11 +15,12 @@ client sent, not the template.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from weakref import finalize
 
-from prethrift_backend.observability._names import UNMATCHED
+from prethrift_backend.observability._names import METHODS, OTHER_METHOD, UNMATCHED
+from prethrift_backend.observability._quiet import is_quiet
 
 _REST: Final = "/{path}"
 
@@ -28,13 +29,14 @@ class RoutedScope(dict[str, Any]):
     """An ASGI scope that remembers the mounts which the request went through.
 
     A mount announces itself by a new ``root_path`` in `update`, and the application behind it then writes over
-    everything else that could tell the two apart.
+    everything else that could tell the two apart. ``quiet`` holds the endpoints that `instrument` was told are probes.
     """
 
-    __slots__ = ("mounts",)
+    __slots__ = ("_quiet", "mounts")
 
-    def __init__(self, scope: Iterable[tuple[str, Any]] | dict[str, Any]) -> None:
+    def __init__(self, scope: Mapping[str, Any], *, quiet: frozenset[object] = frozenset()) -> None:
         super().__init__(scope)
+        self._quiet = quiet
         self.mounts: list[tuple[object, object, str]] = []
 
     def update(self, *others: Any, **fields: Any) -> None:
@@ -42,6 +44,21 @@ class RoutedScope(dict[str, Any]):
         if others and "root_path" in others[0]:
             self.mounts.append((self._owner(), others[0].get("endpoint"), _path_below(self)))
         super().update(*others, **fields)
+
+    def method_label(self) -> str:
+        """Return the method where it is one that we know: a client may send any word."""
+        method: str = self.get("method", "")
+        return method if method in METHODS else OTHER_METHOD
+
+    def route(self) -> tuple[str, str]:
+        """Return the labels of method and endpoint, as far as the request has been routed."""
+        return self.method_label(), endpoint_template(self)
+
+    def is_quiet(self) -> bool:
+        """Return whether a probe took the request, directly or in an application that is mounted as one."""
+        if is_quiet(self.get("endpoint"), self._quiet):
+            return True
+        return bool(self.mounts) and any(is_quiet(app, self._quiet) for _, app, _ in self.mounts)
 
     def _owner(self) -> object:
         """Return what holds the route that is about to be noted: a bare router does not show as ``app``."""

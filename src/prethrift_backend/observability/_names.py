@@ -10,6 +10,14 @@ from typing import Final
 
 HTTP_REQUESTS_TOTAL: Final = "http_requests_total"
 HTTP_REQUEST_DURATION_SECONDS: Final = "http_request_duration_seconds"
+HTTP_REQUESTS_IN_PROGRESS: Final = "http_requests_in_progress"
+HTTP_TIME_TO_FIRST_BYTE_SECONDS: Final = "http_time_to_first_byte_seconds"
+HTTP_BACKGROUND_DURATION_SECONDS: Final = "http_background_duration_seconds"
+WEBSOCKET_CONNECTIONS_OPEN: Final = "websocket_connections_open"
+WEBSOCKET_CONNECTIONS_TOTAL: Final = "websocket_connections_total"
+WEBSOCKET_CONNECTION_DURATION_SECONDS: Final = "websocket_connection_duration_seconds"
+WEBSOCKET_MESSAGES_TOTAL: Final = "websocket_messages_total"
+DB_STATEMENTS_PER_REQUEST: Final = "db_statements_per_request"
 SEARCH_OPERATIONS_TOTAL: Final = "search_operations_total"
 EMBEDDING_OPERATIONS_TOTAL: Final = "embedding_operations_total"
 LOG_EVENTS_DROPPED_TOTAL: Final = "log_events_dropped_total"
@@ -41,8 +49,6 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 # nginx's number for "the client closed the connection"; no RFC has one.
 CLIENT_CLOSED_REQUEST: Final = 499
-
-REQUEST_ID_HEADER: Final = b"x-request-id"
 
 # The name of the logger that speaks for this package.
 LOGGER: Final = "prethrift_backend.observability"

@@ -14,13 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol
-from uuid import uuid4
 
 from opentelemetry.trace import Tracer
 from structlog.typing import FilteringBoundLogger
 
 from prethrift_backend.observability.metrics import MetricSet
-from prethrift_backend.observability.redaction import is_clean
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -41,8 +39,16 @@ class Signals(Protocol):
         """Return the tracer of this instrumentation scope; the same object for the same name."""
         ...
 
+    def trace_headers(self, url: str) -> dict[str, str]:
+        """Return the headers that make a request to ``url`` a part of the current trace."""
+        ...
+
     def handle_record(self, record: logging.LogRecord) -> None:
         """Take a record of the standard library through the chain."""
+        ...
+
+    def report_error(self, error: BaseException, *, event: str) -> str | None:
+        """Report an error that somebody handled to Sentry, and return the id of its event."""
         ...
 
     def fail(self, where: str, error: Exception) -> None:
@@ -55,13 +61,15 @@ class RequestContext:
 
     ``client_trace_id`` is a caller's X-Trace-Id that could not become the trace's id. ``statements`` counts what the
     request sent to the database. ``breadcrumbs`` holds its last log lines where an error event may want them. ``route``
-    returns method and template, as far as the request has been routed. ``trace_id`` and ``span_id`` are those of the
-    server span in hexadecimal digits, formatted once for log line and header; None where no span is valid.
+    returns method and template, as far as the request has been routed; ``is_quiet`` whether a probe took it.
+    ``trace_id`` and ``span_id`` are those of the server span in hexadecimal digits, formatted once for log line and
+    header; None where no span is valid.
     """
 
     __slots__ = (
         "breadcrumbs",
         "client_trace_id",
+        "is_quiet",
         "request_id",
         "route",
         "signals",
@@ -79,6 +87,7 @@ class RequestContext:
         self.statements = 0
         self.breadcrumbs: deque[dict[str, Any]] | None = None
         self.route: Callable[[], tuple[str, str]] | None = None
+        self.is_quiet: Callable[[], bool] | None = None
         self.trace_id: str | None = None
         self.span_id: str | None = None
 
@@ -87,19 +96,12 @@ _request: ContextVar[RequestContext | None] = ContextVar("prethrift_request", de
 _configured: list[Signals] = []
 
 
-def new_request_id() -> str:
-    """Return 32 random hexadecimal digits."""
-    return uuid4().hex
+def is_request_id(value: str) -> bool:
+    """Return whether ``value`` has the form of a request id that we repeat in logs and headers.
 
-
-def accept_request_id(value: str | None) -> str:
-    """Return ``value`` if it is a request id that we may repeat in logs and headers, otherwise a new one.
-
-    A value that looks like a secret is refused too: a JSON Web Token would pass the pattern.
+    A value that looks like a secret has to be refused besides: a JSON Web Token would pass the pattern.
     """
-    if value is not None and _REQUEST_ID.fullmatch(value) is not None and is_clean(value):
-        return value
-    return new_request_id()
+    return _REQUEST_ID.fullmatch(value) is not None
 
 
 def enter_request(context: RequestContext) -> Token[RequestContext | None]:

@@ -30,6 +30,7 @@ from prethrift_backend.observability._names import (
     TELEMETRY_ERRORS_TOTAL,
     TELEMETRY_FAILED,
 )
+from prethrift_backend.observability._red import RequestMetrics
 from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.clock import Clock, Ids
 from prethrift_backend.observability.errors import EventOutcome, make_error_reporter
@@ -101,6 +102,7 @@ class Telemetry:
     def __init__(self, settings: Settings, *, metrics: MetricSet, parts: Parts, strict: bool) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.requests = RequestMetrics(metrics)
         self.strict = strict
         self.clock = parts.clock
         self.ids = parts.ids
@@ -129,8 +131,10 @@ class Telemetry:
             resource=resource,
             clock=parts.clock,
             ids=parts.ids,
+            is_clean=parts.redactor.is_clean,
         )
         self.tracer = self.tracing.tracer
+        self.trace_headers = self.tracing.trace_headers
         self.reporter = make_error_reporter(
             settings,
             redactor=parts.redactor,

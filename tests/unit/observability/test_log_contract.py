@@ -65,7 +65,7 @@ async def scenario(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     overdue = iter([0.0, 2.0, 2.0])
     with LoopWatch(recorder.telemetry, monotonic=lambda: next(overdue, 2.0)) as loop_watch:
         loop_watch.look()
-    monkeypatch.setattr(recorder.telemetry.metrics, "family", None)
+    monkeypatch.setattr(recorder.telemetry.requests, "count_request", None)
     await drive(app, http_scope(path="/items/5"))
 
 

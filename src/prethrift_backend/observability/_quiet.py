@@ -1,0 +1,33 @@
+"""Probes: the endpoints that have no INFO line, no span and no place in the RED metrics."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+_QUIET: Final = "__prethrift_quiet__"
+
+Marked = TypeVar("Marked")
+
+
+def mark_quiet(endpoint: Marked) -> Marked:
+    """Mark an endpoint (function, or application that is mounted) as a probe: no INFO line, no span, no RED metrics.
+
+    The mark is on the object, so it holds wherever the endpoint is routed. TypeError where an object takes no mark:
+    give it to `instrument` as ``quiet=`` then.
+    """
+    try:
+        setattr(endpoint, _QUIET, True)
+    except AttributeError as error:
+        text = f"{endpoint!r} cannot be marked: it takes no attributes; hand it to instrument(..., quiet=[...])"
+        raise TypeError(text) from error
+    return endpoint
+
+
+def is_quiet(endpoint: object, named: frozenset[object]) -> bool:
+    """Return whether ``endpoint`` is marked, or one of those that `instrument` was given by name."""
+    if getattr(endpoint, _QUIET, False) is True:
+        return True
+    try:
+        return bool(named) and endpoint in named
+    except TypeError:  # an endpoint that cannot be hashed is not in the set
+        return False

@@ -1,0 +1,162 @@
+"""One WebSocket connection: identity at the handshake; a line, a span and the counts at its end."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from prethrift_backend.observability._endpoints import endpoint_template
+from prethrift_backend.observability._exchange import (
+    Exchange,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    error_type_of,
+    milliseconds,
+    span_name,
+)
+from prethrift_backend.observability._names import WEBSOCKET_CLOSED, WEBSOCKET_FAILED
+from prethrift_backend.observability._red import Open
+from prethrift_backend.observability.logs import mark_reported
+from prethrift_backend.observability.setup import Telemetry
+
+# The codes of a connection that nobody closed by a frame, and of a close frame without a code (RFC 6455, 7.4.1).
+_ABNORMAL: Final = 1006
+_NO_CODE: Final = 1005
+_SWITCHED: Final = 101
+_REFUSED: Final = 403
+
+
+class WebSocketExchange(Exchange):
+    """One WebSocket connection, watched from outside; nothing is said of a single message."""
+
+    __slots__ = ("_close_code", "_is_gone", "_received", "_sent", "_status")
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, telemetry: Telemetry, quiet: frozenset[object]
+    ) -> None:
+        super().__init__(scope, receive, send, telemetry, quiet)
+        self._status = _REFUSED  # what a server answers where the application does not accept
+        self._close_code: int | None = None
+        self._is_gone = False
+        self._received = 0
+        self._sent = 0
+
+    def _open(self) -> set[Open]:
+        return self._telemetry.requests.open_connections
+
+    async def receive(self) -> Message:
+        """Receive for the application; count messages, note the code of a client that leaves."""
+        message = await self._forward_receive()
+        if message["type"] == "websocket.receive":
+            self._received += 1
+        elif message["type"] == "websocket.disconnect":
+            self._is_gone = True
+            self._note_close(message, _NO_CODE)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send for the application; our headers go with the answer to the handshake."""
+        kind = message["type"]
+        if kind == "websocket.send":
+            self._sent += 1
+        elif kind == "websocket.close":
+            self._note_close(message, 1000)
+        elif kind in {"websocket.accept", "websocket.http.response.start"}:
+            message = self._note_answer(kind, message)
+        try:
+            await self._forward_send(message)
+        except OSError:  # what ASGI has a server raise when nobody is there to be sent to
+            self._is_gone = True
+            raise
+
+    def _note_answer(self, kind: str, message: Message) -> Message:
+        self._status = _SWITCHED if kind == "websocket.accept" else message["status"]
+        try:
+            return self._with_identity(message)
+        except Exception as fault:  # noqa: BLE001 - a header that we cannot read is the application's to send
+            self._telemetry.fail("response_headers", fault)
+            return message
+
+    def _note_close(self, message: Message, default: int) -> None:
+        """Note the first code; the second is the other side's answer to it."""
+        code = message.get("code", default)
+        if self._close_code is None:
+            self._close_code = code if isinstance(code, int) and 1000 <= code <= 4999 else _ABNORMAL
+
+    def returned(self) -> None:
+        """Record a connection that ended."""
+        self._record(None)
+
+    async def raised(self, error: BaseException) -> None:
+        """Record a connection that ended in an exception."""
+        if self._is_gone and _is_disconnect(error):
+            mark_reported(error)  # the usual way in which an application learns that the client left: no fault
+            self._record(None)
+            return
+        if isinstance(error, Exception):
+            self._span.note_exception(error)
+            self._report(WEBSOCKET_FAILED, error, {"endpoint": self._endpoint()})
+        self._record(error)
+
+    def _endpoint(self) -> str:
+        try:
+            return endpoint_template(self.scope)
+        except Exception as fault:  # noqa: BLE001 - never into the connection
+            self._telemetry.fail("route", fault)
+            return ""
+
+    def _record(self, error: BaseException | None) -> None:
+        try:
+            endpoint, seconds, is_quiet = endpoint_template(self.scope), self._seconds(), self.scope.is_quiet()
+            error_type = error_type_of(error)
+            if not is_quiet:
+                self._end_span(endpoint, seconds, error_type, has_failed=isinstance(error, Exception))
+                self._count(endpoint, seconds)
+            line = self._line(endpoint, seconds, error_type)
+            self._telemetry.log("debug" if is_quiet else "info", WEBSOCKET_CLOSED, line)
+        except Exception as fault:  # noqa: BLE001 - never into the connection
+            self._telemetry.fail("websocket", fault)
+
+    def _code(self) -> int:
+        return _ABNORMAL if self._close_code is None else self._close_code
+
+    def _end_span(self, endpoint: str, seconds: float, error_type: str | None, *, has_failed: bool) -> None:
+        if not (self._span.is_sampled or has_failed):
+            return
+        attributes = self._span_attributes(endpoint, error_type)
+        attributes["network.protocol.name"] = "websocket"
+        attributes["http.response.status_code"] = self._status
+        attributes["prethrift.websocket.close_code"] = self._code()
+        attributes["prethrift.websocket.messages_received"] = self._received
+        attributes["prethrift.websocket.messages_sent"] = self._sent
+        self._span.end(span_name("WEBSOCKET", endpoint), attributes, seconds=seconds, has_failed=has_failed)
+
+    def _count(self, endpoint: str, seconds: float) -> None:
+        counts = self._telemetry.requests
+        counts.count_connection(endpoint, self._code(), seconds)
+        counts.count_messages(endpoint, received=self._received, sent=self._sent)
+        if self.context.statements:
+            counts.observe_statements(self.context.statements)
+
+    def _line(self, endpoint: str, seconds: float, error_type: str | None) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "endpoint": endpoint,
+            "accepted": self._status == _SWITCHED,
+            "close_code": self._code(),
+            "duration_ms": milliseconds(seconds),
+            "messages_received": self._received,
+            "messages_sent": self._sent,
+        }
+        if error_type is not None:
+            line["error_type"] = error_type
+        if self.context.client_trace_id is not None:
+            line["client_trace_id"] = self.context.client_trace_id
+        if self.context.statements:
+            line["db_statements"] = self.context.statements
+        return line
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    # Starlette's class by its name: this package imports no web framework.
+    return isinstance(error, OSError) or any(kind.__name__ == "WebSocketDisconnect" for kind in type(error).__mro__)
