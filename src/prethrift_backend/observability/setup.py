@@ -29,12 +29,13 @@ from prethrift_backend.observability._names import (
     TELEMETRY_ERROR_EVENTS_TOTAL,
     TELEMETRY_ERRORS_TOTAL,
     TELEMETRY_FAILED,
+    TELEMETRY_QUEUE_LENGTH,
 )
 from prethrift_backend.observability._red import RequestMetrics
 from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.clock import Clock, Ids
 from prethrift_backend.observability.errors import EventOutcome, make_error_reporter
-from prethrift_backend.observability.exporters import make_span_sinks
+from prethrift_backend.observability.exporters import make_span_sinks, queue_lengths
 from prethrift_backend.observability.exporting import SpanSink
 from prethrift_backend.observability.logs import (
     ConsoleRender,
@@ -134,6 +135,8 @@ class Telemetry:
             is_clean=parts.redactor.is_clean,
         )
         self.tracer = self.tracing.tracer
+        if metrics.find(TELEMETRY_QUEUE_LENGTH) is not None:
+            metrics.observe(TELEMETRY_QUEUE_LENGTH, partial(queue_lengths, self.tracing.sinks))
         self.trace_headers = self.tracing.trace_headers
         self.reporter = make_error_reporter(
             settings,
