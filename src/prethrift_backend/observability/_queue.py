@@ -148,7 +148,8 @@ class ExportQueue:
         """Send what is there until ``deadline`` (of ``time.monotonic``), give the rest up, and stop; repeatable."""
         self.begin_close(deadline)
         if self._thread is not None:
-            self._thread.join(max(0.0, deadline - self._timing.monotonic()))
+            seconds = max(0.0, deadline - self._timing.monotonic())
+            self._thread.join(min(seconds, threading.TIMEOUT_MAX))
         self._finish()
 
     def begin_close(self, deadline: float) -> None:
