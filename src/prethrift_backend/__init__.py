@@ -14,7 +14,7 @@ The package is built in layers. Each imports only what stands before it in this 
 - ``server``: uvicorn around the application, with one worker or several.
 - ``devstack``: the embedded database, S3 and sample catalogue of a developer's machine.
 - ``probe``: one look at a running server from outside; it imports nothing of the others.
-- ``cli``: the command ``prethrift-backend``.
+- ``cli``: the command ``prethrift-backend``. Beside it ``pytest_plugin``: fixtures for other people's tests.
 
 Importing the package does nothing.
 """
