@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.support.asgi import Recorder, drive
+from tests.support.asgi import drive
 from tests.support.waiting import wait_for, wait_for_async
 
 from prethrift_backend.observability import instrument
 from prethrift_backend.observability.loop_lag import INTERVAL_SECONDS, LoopWatch
+from prethrift_backend.observability.testing import Capture, capture_telemetry
 
 DEADLINE_SECONDS = 20.0
 
@@ -67,9 +68,9 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 
 @contextmanager
-def watching(recorder: Recorder, loop: Loop) -> Iterator[LoopWatch]:
+def watching(capture: Capture, loop: Loop) -> Iterator[LoopWatch]:
     """Watch the loop; its thread sleeps more than a second before it looks, and the test looks itself."""
-    watch = LoopWatch(recorder.telemetry, monotonic=loop.monotonic)
+    watch = LoopWatch(capture.telemetry, monotonic=loop.monotonic)
     watch.start()
     try:
         yield watch
@@ -77,104 +78,104 @@ def watching(recorder: Recorder, loop: Loop) -> Iterator[LoopWatch]:
         watch.close()
 
 
-def test_lateness_is_recorded(recorder: Recorder, loop: Loop) -> None:
+def test_lateness_is_recorded(captured_telemetry: Capture, loop: Loop) -> None:
     """Each run of the callback is one value: how late it came, never below nothing."""
-    with watching(recorder, loop):
+    with watching(captured_telemetry, loop):
         loop.fire(late_seconds=0.3)
         loop.fire(late_seconds=-0.01)
 
-    assert recorder.sample("event_loop_lag_seconds_count") == 2
-    assert recorder.sample("event_loop_lag_seconds_sum") == pytest.approx(0.3)
+    assert captured_telemetry.metric("event_loop_lag_seconds_count") == 2
+    assert captured_telemetry.metric("event_loop_lag_seconds_sum") == pytest.approx(0.3)
 
 
-def test_the_callback_is_due_four_times_a_second(recorder: Recorder, loop: Loop) -> None:
+def test_the_callback_is_due_four_times_a_second(captured_telemetry: Capture, loop: Loop) -> None:
     """No more than one timer is set, a quarter of a second ahead."""
-    with watching(recorder, loop):
+    with watching(captured_telemetry, loop):
         loop.fire()
 
         assert [delay for delay, _, _ in loop.timers] == [INTERVAL_SECONDS]
 
 
-def test_a_held_loop_is_one_line_with_its_stack(recorder: Recorder, loop: Loop) -> None:
+def test_a_held_loop_is_one_line_with_its_stack(captured_telemetry: Capture, loop: Loop) -> None:
     """However often the thread looks during one stall, there is one line, with the stack of the loop's thread."""
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         loop.now += INTERVAL_SECONDS + 1.5
         for _ in range(3):
             watch.look()
         loop.now -= INTERVAL_SECONDS
         loop.fire()
 
-    (line,) = recorder.lines("event_loop_stalled")
+    (line,) = captured_telemetry.find_lines("event_loop_stalled")
     assert (line["level"], line["held_seconds"]) == ("warning", 1.5)
     assert "test_a_held_loop_is_one_line_with_its_stack" in line["stack"]
-    assert recorder.sample("event_loop_stalls_total") == 1
+    assert captured_telemetry.metric("event_loop_stalls_total") == 1
 
 
-def test_the_next_stall_is_another_line(recorder: Recorder, loop: Loop) -> None:
+def test_the_next_stall_is_another_line(captured_telemetry: Capture, loop: Loop) -> None:
     """Two stalls with a run in between are two."""
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         for _ in range(2):
             loop.now += INTERVAL_SECONDS + 1.0
             watch.look()
             loop.now -= INTERVAL_SECONDS
             loop.fire()
 
-    assert len(recorder.lines("event_loop_stalled")) == 2
+    assert len(captured_telemetry.find_lines("event_loop_stalled")) == 2
 
 
-def test_less_than_a_second_is_no_stall(recorder: Recorder, loop: Loop) -> None:
+def test_less_than_a_second_is_no_stall(captured_telemetry: Capture, loop: Loop) -> None:
     """A loop that is late, but not by a second, is in the histogram only."""
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         loop.now += INTERVAL_SECONDS + 0.9
         watch.look()
         loop.now -= INTERVAL_SECONDS
         loop.fire()
 
-    assert recorder.sample("event_loop_stalls_total") == 0
-    assert recorder.lines("event_loop_stalled") == []
+    assert captured_telemetry.metric("event_loop_stalls_total") == 0
+    assert captured_telemetry.find_lines("event_loop_stalled") == []
 
 
-def test_a_stall_that_the_thread_could_not_see_is_told_without_a_stack(recorder: Recorder, loop: Loop) -> None:
+def test_a_stall_that_the_thread_could_not_see_is_told_without_a_stack(captured_telemetry: Capture, loop: Loop) -> None:
     """Where the hold kept the interpreter's lock, the callback itself tells of it once it runs."""
-    with watching(recorder, loop):
+    with watching(captured_telemetry, loop):
         loop.fire(late_seconds=4.0)
 
-    (line,) = recorder.lines("event_loop_stalled")
+    (line,) = captured_telemetry.find_lines("event_loop_stalled")
     assert line["held_seconds"] == 4.0
     assert "stack" not in line
 
 
-def test_a_loop_that_nobody_runs_is_not_held(recorder: Recorder, loop: Loop) -> None:
+def test_a_loop_that_nobody_runs_is_not_held(captured_telemetry: Capture, loop: Loop) -> None:
     """Between two runs of one loop, as test runners have them, time passes that no code held."""
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         loop.running = False
         loop.now += 30.0
         watch.look()
         loop.running = True
         loop.fire()
 
-    assert recorder.sample("event_loop_lag_seconds_count") == 0
-    assert recorder.lines("event_loop_stalled") == []
+    assert captured_telemetry.metric("event_loop_lag_seconds_count") == 0
+    assert captured_telemetry.find_lines("event_loop_stalled") == []
 
 
-def test_the_stack_holds_no_secret_and_no_local_variable(recorder: Recorder, loop: Loop) -> None:
+def test_the_stack_holds_no_secret_and_no_local_variable(captured_telemetry: Capture, loop: Loop) -> None:
     """What stands in the source of a frame goes through the redaction; the values of variables are not there."""
     canary = "-".join(["canary", "value"])
 
     def hold(watch: LoopWatch, password: str) -> None:
         watch.look()
 
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         loop.now += INTERVAL_SECONDS + 1.0
         hold(watch, password="hunter2hunter2" + canary)  # this line is shown
 
-    (line,) = recorder.lines("event_loop_stalled")
+    (line,) = captured_telemetry.find_lines("event_loop_stalled")
     assert "in hold" in line["stack"]
     assert "hunter2" not in line["stack"]
     assert "canary-value" not in line["stack"]
 
 
-def test_the_stack_is_bounded(recorder: Recorder, loop: Loop) -> None:
+def test_the_stack_is_bounded(captured_telemetry: Capture, loop: Loop) -> None:
     """Of a recursion a hundred deep the innermost calls are shown."""
 
     def dig(depth: int, watch: LoopWatch) -> None:
@@ -183,61 +184,58 @@ def test_the_stack_is_bounded(recorder: Recorder, loop: Loop) -> None:
         else:
             watch.look()
 
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         loop.now += INTERVAL_SECONDS + 1.0
         dig(100, watch)
 
-    (line,) = recorder.lines("event_loop_stalled")
+    (line,) = captured_telemetry.find_lines("event_loop_stalled")
     assert len(line["stack"]) <= 4096
     assert line["stack"].count("in dig") < 100
     assert "watch.look()" in line["stack"]
 
 
-def test_a_contract_without_the_families_is_no_fault(loop: Loop) -> None:
+def test_a_contract_without_the_families_is_no_fault(captured_telemetry: Capture, loop: Loop) -> None:
     """Another team's contract need not have them: the line is written, and nothing fails."""
-    recorder = Recorder()
-    recorder.telemetry.metrics._families.clear()
-    with watching(recorder, loop) as watch:
+    captured_telemetry.telemetry.metrics._families.clear()
+    with watching(captured_telemetry, loop) as watch:
         loop.fire()
         loop.now += INTERVAL_SECONDS + 1.0
         watch.look()
 
-    assert len(recorder.lines("event_loop_stalled")) == 1
+    assert len(captured_telemetry.find_lines("event_loop_stalled")) == 1
 
 
 def test_a_fault_in_the_counting_does_not_end_it(monkeypatch: pytest.MonkeyPatch, loop: Loop) -> None:
     """When the metrics are broken the fault is counted, and the timer is set again."""
-    recorder = Recorder(strict=False)
-    monkeypatch.setattr(recorder.telemetry.metrics, "find", None)
-    with watching(recorder, loop):
-        loop.fire()
+    with capture_telemetry(strict=False) as capture:
+        monkeypatch.setattr(capture.telemetry.metrics, "find", None)
+        with watching(capture, loop):
+            loop.fire()
 
-        assert len(loop.timers) == 1
-    recorder.telemetry.close()
-    assert recorder.telemetry.errors == 1
+            assert len(loop.timers) == 1
+        assert capture.telemetry.errors == 1
 
 
 def test_a_system_without_threads_keeps_the_histogram(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no thread can be started the application starts all the same, and lateness is recorded."""
-    recorder = Recorder(strict=False)
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        watch = LoopWatch(recorder.telemetry, monotonic=loop.monotonic)
-        watch.start()
-    loop.fire()
-    watch.close()
+    with capture_telemetry(strict=False) as capture:
+        watch = LoopWatch(capture.telemetry, monotonic=loop.monotonic)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            watch.start()
+        loop.fire()
+        watch.close()
 
-    assert recorder.sample("event_loop_lag_seconds_count") == 1
-    recorder.telemetry.close()
+        assert capture.metric("event_loop_lag_seconds_count") == 1
 
 
-def test_closing_cancels_the_timer_and_ends_the_thread(recorder: Recorder, loop: Loop) -> None:
+def test_closing_cancels_the_timer_and_ends_the_thread(captured_telemetry: Capture, loop: Loop) -> None:
     """After `close`, which may be called twice, nothing is left."""
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         thread = watch._thread
 
         watch.close()
@@ -247,64 +245,60 @@ def test_closing_cancels_the_timer_and_ends_the_thread(recorder: Recorder, loop:
     assert loop.cancelled
 
 
-def test_it_never_keeps_a_process_alive(recorder: Recorder, loop: Loop) -> None:
+def test_it_never_keeps_a_process_alive(captured_telemetry: Capture, loop: Loop) -> None:
     """The thread is a daemon."""
-    with watching(recorder, loop) as watch:
+    with watching(captured_telemetry, loop) as watch:
         assert watch._thread is not None
         assert watch._thread.daemon
 
 
 def test_in_the_child_of_a_fork_nothing_goes_on(
-    recorder: Recorder, loop: Loop, monkeypatch: pytest.MonkeyPatch
+    captured_telemetry: Capture, loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process id: the callback sets no further timer, and closing waits for nothing."""
-    with watching(recorder, loop) as watch, monkeypatch.context() as patch:
+    with watching(captured_telemetry, loop) as watch, monkeypatch.context() as patch:
         patch.setattr(os, "getpid", os.getppid)
         loop.fire()
         watch.close()
 
         assert loop.timers == []
-        assert recorder.sample("event_loop_lag_seconds_count") == 0
+        assert captured_telemetry.metric("event_loop_lag_seconds_count") == 0
 
 
-async def test_one_watch_is_for_one_loop(recorder: Recorder) -> None:
+async def test_one_watch_is_for_one_loop(captured_telemetry: Capture) -> None:
     """A second start is refused, and says what to do."""
-    with LoopWatch(recorder.telemetry) as watch, pytest.raises(RuntimeError, match="make another"):
+    with LoopWatch(captured_telemetry.telemetry) as watch, pytest.raises(RuntimeError, match="make another"):
         watch.start()
 
 
-async def test_a_real_loop_that_is_held_is_seen_while_it_is() -> None:
+async def test_a_real_loop_that_is_held_is_seen_while_it_is(captured_telemetry: Capture) -> None:
     """The loop is held until the counter moves: the thread has seen it, with the stack of what holds it."""
-    recorder = Recorder()
-    with LoopWatch(recorder.telemetry):
-        wait_for(lambda: recorder.sample("event_loop_stalls_total"), DEADLINE_SECONDS)
+    with LoopWatch(captured_telemetry.telemetry):
+        wait_for(lambda: captured_telemetry.metric("event_loop_stalls_total"), DEADLINE_SECONDS)
 
-    (line,) = recorder.lines("event_loop_stalled")
+    (line,) = captured_telemetry.find_lines("event_loop_stalled")
     assert "test_a_real_loop_that_is_held_is_seen_while_it_is" in line["stack"]
 
 
 async def test_two_telemetries_on_two_loops_do_not_meet() -> None:
     """Each loop's lateness is in its own telemetry."""
-    here, there = Recorder(), Recorder()
 
-    def count(recorder: Recorder) -> float:
-        return recorder.sample("event_loop_lag_seconds_count") or 0
+    def count(capture: Capture) -> float:
+        return capture.metric("event_loop_lag_seconds_count") or 0
 
-    async def serve() -> None:
-        with LoopWatch(there.telemetry):
-            await wait_for_async(lambda: count(there) >= 1, DEADLINE_SECONDS)
+    async def serve(capture: Capture) -> None:
+        with LoopWatch(capture.telemetry):
+            await wait_for_async(lambda: count(capture) >= 1, DEADLINE_SECONDS)
 
-    await asyncio.to_thread(asyncio.run, serve())
+    with capture_telemetry() as here, capture_telemetry() as there:
+        await asyncio.to_thread(asyncio.run, serve(there))
 
-    assert count(here) == 0
-    here.telemetry.close()
-    there.telemetry.close()
+        assert count(here) == 0
 
 
-def test_a_loop_that_is_closed_ends_its_thread() -> None:
+def test_a_loop_that_is_closed_ends_its_thread(captured_telemetry: Capture) -> None:
     """Somebody who forgets `close` has no thread left for long."""
-    recorder = Recorder()
-    watch = LoopWatch(recorder.telemetry)
+    watch = LoopWatch(captured_telemetry.telemetry)
 
     async def forget() -> None:
         watch.start()
@@ -314,18 +308,17 @@ def test_a_loop_that_is_closed_ends_its_thread() -> None:
     thread = watch._thread
     assert thread is not None
     wait_for(lambda: not thread.is_alive(), DEADLINE_SECONDS)
-    recorder.telemetry.close()
 
 
-async def test_an_instrumented_application_is_watched_for_its_lifespan(recorder: Recorder) -> None:
+async def test_an_instrumented_application_is_watched_for_its_lifespan(captured_telemetry: Capture) -> None:
     """`instrument` starts the watch with the lifespan and ends it with it."""
     seen: list[list[str]] = []
 
     async def app(scope: object, receive: object, send: object) -> None:
         seen.append([thread.name for thread in threading.enumerate()])
-        await wait_for_async(lambda: recorder.sample("event_loop_lag_seconds_count"), DEADLINE_SECONDS)
+        await wait_for_async(lambda: captured_telemetry.metric("event_loop_lag_seconds_count"), DEADLINE_SECONDS)
 
-    await drive(instrument(app, recorder.telemetry), {"type": "lifespan"})
+    await drive(instrument(app, captured_telemetry.telemetry), {"type": "lifespan"})
 
     assert "prethrift-loop-watch" in seen[0]
     assert "prethrift-loop-watch" not in [thread.name for thread in threading.enumerate()]
