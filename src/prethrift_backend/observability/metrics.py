@@ -83,6 +83,8 @@ class MetricSet:
         self.strict = strict
         self._families = {family.name: BoundFamily[Any](family, self._report) for family in contract.families}
         self._shared: SharedCollector | None = None
+        self._runtime = CollectorRegistry()
+        _register_runtime(self._runtime)
         folder = shared_folder()
         if folder is None:
             self._register_families()
@@ -135,6 +137,12 @@ class MetricSet:
         """
         self.family(name).read_from(read)
 
+    def own_metrics(self) -> Iterator[Metric]:
+        """Yield what this process itself has counted and read, also where the registry shows the sum of several."""
+        for family in self._families.values():
+            yield from family.collect()
+        yield from self._runtime.collect()
+
     @property
     def publish(self) -> Callable[[], None] | None:
         """What shows this worker's readings to the others, to be called now and then; None in the only process."""
@@ -146,14 +154,12 @@ class MetricSet:
 
     def _share(self, folder: WorkerFolder) -> None:
         """Register the families of all workers in the place of this one's."""
-        runtime = CollectorRegistry()
-        _register_runtime(runtime)
 
         def read_own() -> Iterator[Metric]:
             for family in self._families.values():
                 if family.is_read:
                     yield from family.collect()
-            yield from runtime.collect()
+            yield from self._runtime.collect()
 
         self._shared = SharedCollector(folder, self.contract.families, read_own)
         self.registry.register(self._shared)
