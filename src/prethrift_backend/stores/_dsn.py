@@ -6,7 +6,7 @@ refuses the connection. Hosted databases hand out URLs with such parameters, so 
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 # Parameters of libpq that concern the client alone and that asyncpg neither knows nor needs. `channel_binding` is
 # among them because providers put `channel_binding=require` in every URL; asyncpg cannot bind channels, so a user who
@@ -41,6 +41,35 @@ def clean_dsn(database_url: str) -> str:
 def names_application(database_url: str) -> bool:
     """Tell whether the URL already says what the server should call the client."""
     return any(name == "application_name" for name, _ in _parameters(database_url.partition("?")[2]))
+
+
+def server_attributes(database_url: str) -> dict[str, str | int]:
+    """Return the address and the database of a URL by OpenTelemetry's names, without user and password.
+
+    What the URL does not say is left out; so are the addresses of a URL that names several.
+    """
+    try:
+        split = urlsplit(clean_dsn(database_url))
+        found = _address(split) | _database(split)
+    except ValueError:  # a URL that cannot be read is for the driver to complain about
+        return {}
+    return found
+
+
+def _address(split: SplitResult) -> dict[str, str | int]:
+    given = dict(_parameters(split.query))
+    host = split.netloc.rpartition("@")[2] or given.get("host", "")
+    if not host or "," in host:
+        return {}
+    if host.startswith("/"):  # the folder of a unix socket
+        return {"server.address": host}
+    return {"server.address": split.hostname or host, "server.port": split.port or int(given.get("port", "5432"))}
+
+
+def _database(split: SplitResult) -> dict[str, str | int]:
+    given = dict(_parameters(split.query))
+    name = unquote(split.path.lstrip("/")) or given.get("dbname") or given.get("database")
+    return {"db.namespace": name} if name else {}
 
 
 def _parameters(query: str) -> list[tuple[str, str]]:

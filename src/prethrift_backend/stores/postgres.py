@@ -29,8 +29,10 @@ from prethrift_backend.stores._database_probe import (
     look_at_vectors,
     probe_faults,
 )
-from prethrift_backend.stores._dsn import clean_dsn, names_application
+from prethrift_backend.stores._dsn import clean_dsn, names_application, server_attributes
 from prethrift_backend.stores._faults import database_faults
+from prethrift_backend.stores._pool_wait import PoolWait
+from prethrift_backend.stores._statements import observe_engine
 
 # Arbitrary, but well under the 5 s that a caller waits for the pool: a host that drops packets must not cost more.
 CONNECT_TIMEOUT_SECONDS = 3.0
@@ -90,6 +92,7 @@ class Postgres:
             pool_timeout=pool_timeout_seconds,
             pool_use_lifo=True,  # the connection used last has its statements and caches warm
         )
+        observe_engine(self.engine, attributes=server_attributes(database_url))
         # Same pool, but no BEGIN and ROLLBACK around a single SELECT: two round trips fewer for each search.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._most_connections = pool_size + max_overflow
@@ -125,8 +128,9 @@ class Postgres:
 
         Raise DatabaseUnavailableError when none is free in time, or the database is away.
         """
-        with database_faults():
+        with database_faults(), PoolWait() as wait:
             async with self._reading.connect() as connection:
+                wait.over()
                 yield connection
 
     @asynccontextmanager
@@ -135,8 +139,9 @@ class Postgres:
 
         Raise DatabaseUnavailableError when none is free in time, or the database is away.
         """
-        with database_faults():
+        with database_faults(), PoolWait() as wait:
             async with self.engine.begin() as connection:
+                wait.over()
                 yield connection
 
     def pool_figures(self) -> PoolFigures:
