@@ -10,6 +10,7 @@ import orjson
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import Telemetry, configure
+from prethrift_backend.observability.setup import PartsGiven
 
 Message = MutableMapping[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -98,10 +99,14 @@ async def drive(
 class Recorder:
     """A telemetry that writes JSON lines into memory; strict unless a test breaks something on purpose."""
 
-    def __init__(self, *, strict: bool = True, log_format: str = "json", **settings: Any) -> None:
+    def __init__(
+        self, *, strict: bool = True, log_format: str = "json", parts: PartsGiven | None = None, **settings: Any
+    ) -> None:
         self.stream = io.BytesIO()
+        given: PartsGiven = {"log_stream": self.stream}
+        given.update(parts or {})
         self.telemetry: Telemetry = configure(
-            Settings.model_validate({"log_format": log_format, **settings}), log_stream=self.stream, strict=strict
+            Settings.model_validate({"log_format": log_format, **settings}), strict=strict, **given
         )
 
     def text(self) -> str:
