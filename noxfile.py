@@ -1,7 +1,8 @@
 """The checks, one session each: the same commands for people and for CI. `nox -l` lists them.
 
-Every session runs in `.venv`, which `make setup` makes and each session calls first: the models' library alone weighs
-gigabytes, so that an environment a session would cost more than all the tests.
+The sessions run in `.venv`, which `make setup` makes and each session calls first: the models' library alone weighs
+gigabytes, so that an environment a session would cost more than all the tests. Only `overhead` has one of its own, with
+the packages that it compares and without the models.
 """
 
 from __future__ import annotations
@@ -76,3 +77,10 @@ def perf(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure over 100,000 items: takes long, and CI does not run it."""
     run_pytest(session, "tests/perf", "-m", "bench", "--benchmark-enable", "--timeout=3600")
+
+
+@nox.session(venv_backend="venv", reuse_venv=True)
+def overhead(session: nox.Session) -> None:
+    """Compare the cost of the telemetry with its peers', all in one run; prints a table, keeps build/overhead.json."""
+    session.install("--quiet", "-c", "constraints.txt", "-r", "tests/overhead/requirements.txt", "-e", ".")
+    session.run("python", "-m", "tests.overhead", *session.posargs)

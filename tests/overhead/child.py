@@ -1,0 +1,79 @@
+"""One variant in a process of its own: several of them patch what is global, and share the interpreter's caches.
+
+``python -m tests.overhead.child measure|serve MODULE SAMPLED ROUTES SINK`` answers on its standard output, one line of
+JSON each time. `measure` says ``{"ready": true}`` when it is warm and takes on its standard input a count of requests a
+line; `serve` says ``{"port": …}`` and serves until it is ended. What fails is said as ``{"error": …}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import socket
+import sys
+import warnings
+from dataclasses import asdict
+from typing import IO, Any
+
+from tests.overhead.sink import LOOPBACK
+from tests.overhead.workload import Client, Variant, measure, path_of_last, warm_up
+
+
+def main(mode: str, module: str, sampled: str, routes: str, sink: str) -> None:
+    """Build the variant and do what ``mode`` says."""
+    warnings.simplefilter("ignore")
+    answers = _take_output()
+    try:
+        built: Variant = importlib.import_module(f"tests.overhead.variants.{module}").build(
+            int(routes), sink, sampled=float(sampled)
+        )
+        if mode == "serve":
+            _serve(built, answers)
+        else:
+            _measure(built, int(routes), answers)
+    except Exception as error:  # noqa: BLE001 - the table says what a peer failed with
+        _say(answers, error=f"{type(error).__name__}: {error}")
+
+
+def _take_output() -> IO[str]:
+    """Keep the standard output for answers; what else is printed goes nowhere."""
+    answers = os.fdopen(os.dup(1), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    return answers
+
+
+def _say(answers: IO[str], **what: Any) -> None:
+    answers.write(json.dumps(what) + "\n")
+    answers.flush()
+
+
+def _measure(variant: Variant, routes: int, answers: IO[str]) -> None:
+    client = Client(variant.app, path_of_last(routes))
+    with asyncio.Runner() as runner:
+        runner.run(warm_up(client, drain=variant.drain))
+        _say(answers, ready=True)
+        for line in sys.stdin:
+            cost = runner.run(measure(client, int(line), drain=variant.drain))
+            _say(answers, **asdict(cost))
+    os._exit(0)  # no peer's patience with a receiver that is gone
+
+
+def _serve(variant: Variant, answers: IO[str]) -> None:
+    import uvicorn  # noqa: PLC0415 - the measuring child has no server, and pays for none
+
+    config = uvicorn.Config(
+        variant.app, log_config=None, access_log=False, lifespan="on", server_header=False, reset_contextvars=True
+    )
+    # The protocol is named because asyncio switches Nagle's algorithm off only on sockets that name it.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind((LOOPBACK, 0))
+        listener.listen(2048)
+        _say(answers, port=listener.getsockname()[1])
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

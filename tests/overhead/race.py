@@ -1,0 +1,159 @@
+"""Variants against one another: each in its process, all of them in every round, in an order drawn anew for each.
+
+Within a round the variants follow one another within a second or so, and the differences are taken within it: what the
+machine does otherwise meets all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from tests.overhead.rows import BARE, Row
+from tests.overhead.sink import LOOPBACK
+from tests.overhead.workload import Cost
+
+ROOT = Path(__file__).parents[2]
+_ANSWER_SECONDS = 60
+
+
+class ChildFailedError(Exception):
+    """A variant could not be built, or ended; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of some values, and the quarters around it."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Take the quartiles of at least two values."""
+        low, _, high = quantiles(values, n=4, method="inclusive")
+        return cls(median(values), low, high)
+
+
+class Child:
+    """One process that runs a module of this folder and answers lines of JSON."""
+
+    def __init__(self, module: str, *arguments: object) -> None:
+        command = [sys.executable, "-m", f"tests.overhead.{module}", *(str(argument) for argument in arguments)]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def read(self) -> Any:
+        """Return the next answer; ChildFailedError where it is an error, or none comes within a minute."""
+        assert self._process.stdout is not None
+        readable, _, _ = select.select([self._process.stdout], [], [], _ANSWER_SECONDS)
+        line = self._process.stdout.readline() if readable else ""
+        if not line:
+            raise ChildFailedError(f"ended with status {self._process.poll()}" if readable else "does not answer")
+        answer = json.loads(line)
+        if isinstance(answer, dict) and "error" in answer:
+            raise ChildFailedError(answer["error"])
+        return answer
+
+    def ask(self, what: object) -> Any:
+        """Send one line and return the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        return self.read()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+@contextmanager
+def child(module: str, *arguments: object) -> Iterator[Child]:
+    """Run a process inside the block."""
+    started = Child(module, *arguments)
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Run the sink; give its URL."""
+    with child("sink") as process:
+        yield f"http://{LOOPBACK}:{process.read()}"
+
+
+@dataclass(slots=True)
+class Results:
+    """What was measured of each row in each round, and why a row was not measured."""
+
+    values: dict[Row, list[float]] = field(default_factory=dict)
+    errors: dict[Row, str] = field(default_factory=dict)
+
+    def against_bare(self, compare: Callable[[float, float], float]) -> dict[Row, list[float]]:
+        """Return ``compare(value, value of bare)`` of each round."""
+        bare = self.values[BARE]
+        return {
+            row: [compare(mine, its) for mine, its in zip(values, bare, strict=True)]
+            for row, values in self.values.items()
+        }
+
+
+def run_rounds(
+    processes: dict[Row, Child], results: Results, *, rounds: int, take: Callable[[Child], float]
+) -> Results:
+    """Take one value of every process in each round, in random order."""
+    order = random.Random(0)  # the same orders in every run
+    for row in processes:
+        results.values[row] = []
+    for _ in range(rounds):
+        for row in order.sample(list(processes), len(processes)):
+            results.values[row].append(take(processes[row]))
+    return results
+
+
+def start(
+    stack: ExitStack, mode: str, rows: Sequence[Row], *, routes: int, sink: str
+) -> tuple[dict[Row, tuple[Child, Any]], Results]:
+    """Start a process for each row; return each with its first answer, and the errors of those that failed."""
+    started = {row: stack.enter_context(child("child", mode, row.module, row.sampled, routes, sink)) for row in rows}
+    ready: dict[Row, tuple[Child, Any]] = {}
+    results = Results()
+    for row, process in started.items():
+        try:
+            ready[row] = process, process.read()
+        except ChildFailedError as error:
+            results.errors[row] = str(error)
+    return ready, results
+
+
+def race(rows: Sequence[Row], *, routes: int, sink: str, rounds: int, requests: int) -> Results:
+    """Measure the CPU time of a request, in microseconds, of each row in each round."""
+
+    def take(process: Child) -> float:
+        return Cost(**process.ask(requests)).cpu_us
+
+    with ExitStack() as stack:
+        ready, results = start(stack, "measure", rows, routes=routes, sink=sink)
+        return run_rounds({row: process for row, (process, _) in ready.items()}, results, rounds=rounds, take=take)
