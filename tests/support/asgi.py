@@ -4,7 +4,7 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -97,7 +97,12 @@ async def drive(
 
 
 class Recorder:
-    """A telemetry that writes JSON lines into memory; strict unless a test breaks something on purpose."""
+    """A telemetry that writes JSON lines into memory; strict unless a test breaks something on purpose.
+
+    ``made`` holds those of the test that runs, for a fixture to close.
+    """
+
+    made: ClassVar[list["Recorder"]] = []
 
     def __init__(
         self, *, strict: bool = True, log_format: str = "json", parts: PartsGiven | None = None, **settings: Any
@@ -108,6 +113,7 @@ class Recorder:
         self.telemetry: Telemetry = configure(
             Settings.model_validate({"log_format": log_format, **settings}), strict=strict, **given
         )
+        self.made.append(self)
 
     def text(self) -> str:
         """Close the telemetry and return everything that it wrote."""

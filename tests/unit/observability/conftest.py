@@ -12,3 +12,11 @@ def recorder() -> Iterator[Recorder]:
     made = Recorder(log_level="DEBUG")
     yield made
     made.telemetry.close()
+
+
+@pytest.fixture(autouse=True)
+def no_telemetry_is_left() -> Iterator[None]:
+    """Close what a test left open: the next one would have it as the default of the process."""
+    yield
+    while Recorder.made:
+        Recorder.made.pop().telemetry.close()
