@@ -20,6 +20,7 @@ class StubS3:
     headers: Mapping[str, str] = field(default_factory=dict)
     hangs: bool = False
     requests: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     connections: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,6 +29,7 @@ class StubS3:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.closing(writer):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                self.heads.append(head)
                 self.requests.append(head.split(" HTTP/")[0])
                 if self.hangs:
                     await reader.read()

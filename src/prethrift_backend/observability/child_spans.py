@@ -87,6 +87,10 @@ class ChildSpan:
         """Tell whether attributes go anywhere: ask before computing one at some cost."""
         return self._span is not None
 
+    def error_type(self, error: BaseException) -> str | None:  # noqa: ARG002 - for those who know more of an error
+        """Return what tells more of an error than its class does, None where nothing does."""
+        return None
+
     def __enter__(self) -> Self:
         try:
             self._span = start_child(self._scope, self._name, kind=self._kind, attributes=self._attributes)
@@ -100,7 +104,7 @@ class ChildSpan:
         if self._span is None:
             return
         try:
-            note_end(self._span, error)
+            note_end(self._span, error, error_type=None if error is None else self.error_type(error))
             self._span.end()
         except Exception as fault:  # noqa: BLE001 - as above
             report(fault)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aioboto3
 import aiohttp
@@ -15,11 +15,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from prethrift_backend.config import Settings
 from prethrift_backend.exceptions import ImageStoreUnavailableError
+from prethrift_backend.observability.child_spans import Attributes
 from prethrift_backend.stores._bucket_probe import look_at_bucket, only_one_call, probe_limits
+from prethrift_backend.stores._s3_spans import S3Call, bucket_attributes, error_code
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.literals import BucketLocationConstraintType
+    from types_aiobotocore_s3.type_defs import ListObjectsV2OutputTypeDef
 
 # Arbitrary, chosen so that two attempts end before a reader gives up: a picture is a few hundred kilobytes.
 CONNECT_TIMEOUT_SECONDS = 2
@@ -64,6 +67,7 @@ class ImageStore:
         self._client: S3Client | None = None
         self._probe_client: S3Client | None = None
         self._resources = AsyncExitStack()
+        self._attributes: Attributes = {}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ImageStore:
@@ -79,6 +83,9 @@ class ImageStore:
                 # Of its own: a probe must neither wait for the requests' connections nor be tried again.
                 self._probe_client = await self._make_client(session, probe_limits())
             only_one_call(self._probe_client)
+            self._attributes = bucket_attributes(
+                self._bucket, region=self._region, endpoint_url=self._client.meta.endpoint_url
+            )
 
     async def _make_client(self, session: aioboto3.Session, config: AioConfig) -> S3Client:
         if self._endpoint_url is not None:
@@ -94,27 +101,29 @@ class ImageStore:
 
     async def put(self, key: str, data: bytes, *, media_type: str) -> None:
         """Store ``data`` under ``key``, over whatever lies there."""
-        with _store_faults():
-            await self._opened.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=media_type)
+        with _store_faults(), self._call("PutObject") as call:
+            call.answered(
+                await self._opened.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=media_type)
+            )
 
     async def get(self, key: str) -> StoredImage:
         """Return the picture under ``key``; raise ImageNotFoundError if there is none."""
-        with _store_faults(key=key):
+        with _store_faults(key=key), self._call("GetObject") as call:
             answer = await self._opened.get_object(Bucket=self._bucket, Key=key)
+            call.answered(answer)
             async with answer["Body"] as body:
                 data = await body.read()
         return StoredImage(data, answer["ContentType"], answer["ETag"])
 
     async def delete(self, key: str) -> None:
         """Remove the picture under ``key``; not finding one is no fault, as in S3 itself."""
-        with _store_faults():
-            await self._opened.delete_object(Bucket=self._bucket, Key=key)
+        with _store_faults(), self._call("DeleteObject") as call:
+            call.answered(await self._opened.delete_object(Bucket=self._bucket, Key=key))
 
     async def list_keys(self, prefix: str = "") -> AsyncIterator[StoredKey]:
         """Yield every entry whose key starts with ``prefix``, in the order of the keys."""
         with _store_faults():
-            paginator = self._opened.get_paginator("list_objects_v2")
-            async for page in paginator.paginate(Bucket=self._bucket, Prefix=prefix):
+            async for page in self._pages(prefix):
                 for entry in page.get("Contents", ()):
                     yield StoredKey(entry["Key"], entry["LastModified"], entry["Size"])
 
@@ -134,13 +143,30 @@ class ImageStore:
             raise RuntimeError("the image store is not open: await open() first")
         await look_at_bucket(self._probe_client, self._bucket)
 
+    def _call(self, operation: str) -> S3Call:
+        return S3Call(operation, self._attributes)
+
+    async def _pages(self, prefix: str) -> AsyncIterator[ListObjectsV2OutputTypeDef]:
+        """Yield the pages of a listing. Not by the client's paginator, which does not tell one call from the next."""
+        page = await self._page(prefix)
+        yield page
+        while "NextContinuationToken" in page:
+            page = await self._page(prefix, ContinuationToken=page["NextContinuationToken"])
+            yield page
+
+    async def _page(self, prefix: str, **more: Any) -> ListObjectsV2OutputTypeDef:
+        with self._call("ListObjectsV2") as call:
+            page = await self._opened.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **more)
+            call.answered(page)
+        return page
+
     async def _head_bucket(self) -> None:
-        with _store_faults(key=self._bucket):
-            await self._opened.head_bucket(Bucket=self._bucket)
+        with _store_faults(key=self._bucket), self._call("HeadBucket") as call:
+            call.answered(await self._opened.head_bucket(Bucket=self._bucket))
 
     async def _create_bucket(self) -> None:
         try:
-            with _store_faults():
+            with _store_faults(), self._call("CreateBucket"):
                 if self._region == "us-east-1":  # the one region that S3 does not allow to be named
                     await self._opened.create_bucket(Bucket=self._bucket)
                 else:
@@ -149,7 +175,7 @@ class ImageStore:
                         Bucket=self._bucket, CreateBucketConfiguration={"LocationConstraint": region}
                     )
         except ImageStoreUnavailableError as error:
-            if _error_code(error.__cause__) not in _BUCKET_EXISTS:  # another starter was faster
+            if error_code(error.__cause__) not in _BUCKET_EXISTS:  # another starter was faster
                 raise
 
     @property
@@ -183,7 +209,7 @@ def _store_faults(*, key: str | None = None) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = _error_code(error)
+        code = error_code(error)
         if key is not None and code in _MISSING:
             raise ImageNotFoundError(key) from error
         raise ImageStoreUnavailableError(
@@ -193,9 +219,3 @@ def _store_faults(*, key: str | None = None) -> Iterator[None]:
         raise ImageStoreUnavailableError(
             "the picture store does not answer: check AWS_ENDPOINT_URL_S3, AWS_REGION and the credentials"
         ) from error
-
-
-def _error_code(error: BaseException | None) -> str:
-    if not isinstance(error, ClientError):
-        return ""
-    return str(error.response.get("Error", {}).get("Code", ""))

@@ -149,13 +149,14 @@ async def test_a_cancelled_statement_ends_its_span(traced_all: Traced, postgres:
 async def test_statements_at_the_same_time_are_in_their_own_traces(traced_all: Traced, postgres: Postgres) -> None:
     """Two requests that run together have each their statements and their count."""
 
-    async def serve() -> int:
+    async def serve(counts: list[int]) -> None:
         with traced_all.request() as request:
             await _run(postgres, "SELECT pg_sleep(0.01)")
             await _run(postgres, "SELECT title FROM items")
-            return request.statements
+            counts.append(request.statements)
 
-    counts = await asyncio.gather(serve(), serve())
+    counts: list[int] = []
+    await asyncio.gather(serve(counts), serve(counts))
 
     statements = [span for span in traced_all.spans.spans if span.name.startswith("SELECT")]
     assert counts == [2, 2]
