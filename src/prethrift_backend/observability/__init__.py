@@ -6,6 +6,7 @@ set up by an import, and several telemetries may live in one process.
 
 from prethrift_backend.observability.asgi import EXPOSED_HEADERS, Instrumented, instrument, mark_quiet
 from prethrift_backend.observability.context import bind_user, current_request_id
+from prethrift_backend.observability.errors import report_error
 from prethrift_backend.observability.logs import Logger, get_logger
 from prethrift_backend.observability.operations import (
     EMBEDDING_OPERATIONS,
@@ -41,6 +42,7 @@ __all__ = [
     "mark_quiet",
     "redact",
     "redact_text",
+    "report_error",
     "trace_headers",
     "track_embedding_operation",
     "track_search_operation",

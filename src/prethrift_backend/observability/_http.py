@@ -32,19 +32,24 @@ _MAX_DETAIL_BYTES: Final = 2000
 _MIN_SECRET: Final = 8
 
 ReadAnswer: TypeAlias = Callable[[bytes], Reply]
+NoteHeaders: TypeAlias = Callable[[int, Mapping[str, str]], None]
 
 
 class HttpPoster:
     """Connections to the one origin of ``url``, used by one thread at a time.
 
     ``headers`` go with every request and hold the receiver's key: they never leave for another host, since redirects
-    are not followed, and their values never show in a `Reply`. Nothing is tried again here.
+    are not followed, and their values never show in a `Reply`. Nothing is tried again here. ``on_headers`` is told of
+    the status and the headers of every answer.
     """
 
-    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, *, headers: Mapping[str, str] | None = None, on_headers: NoteHeaders | None = None
+    ) -> None:
         self._url = url
         self._headers = {"user-agent": f"prethrift-backend/{__version__}", **(headers or {})}
         self._secrets = secrets_of(headers or {})
+        self._on_headers = on_headers
         self._manager: urllib3.PoolManager | None = None
         self._process = os.getpid()
 
@@ -93,6 +98,8 @@ class HttpPoster:
             redirect=False,
             preload_content=False,
         )
+        if self._on_headers is not None:
+            self._on_headers(response.status, response.headers)
         answer = _read_until(response, deadline)
         return self._understand(response.status, response.headers, answer, read)
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 from opentelemetry.sdk.trace import ReadableSpan
 
 DropReason: TypeAlias = Literal["queue_full", "rejected", "failed", "shutdown"]
-Signal: TypeAlias = Literal["traces", "metrics"]
+Signal: TypeAlias = Literal["traces", "metrics", "errors"]
 Outcome: TypeAlias = Literal["success", "partial", "retry", "failure"]
 
 

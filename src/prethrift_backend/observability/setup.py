@@ -34,7 +34,7 @@ from prethrift_backend.observability._names import (
 from prethrift_backend.observability._red import RequestMetrics
 from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.clock import Clock, Ids
-from prethrift_backend.observability.errors import EventOutcome, make_error_reporter
+from prethrift_backend.observability.errors import EventOutcome, ReportWatch, make_error_reporter
 from prethrift_backend.observability.exporters import make_span_sinks, queue_lengths
 from prethrift_backend.observability.exporting import SpanSink
 from prethrift_backend.observability.logs import (
@@ -142,7 +142,7 @@ class Telemetry:
             settings,
             redactor=parts.redactor,
             clock=parts.clock,
-            count=self._count_error_events,
+            watch=ReportWatch(self._count_error_events, watch, self.fail),
             transport=parts.sentry_transport,
         )
         self._push = make_metrics_push(settings, metrics, watch, resource=resource, clock=parts.clock)
@@ -169,6 +169,12 @@ class Telemetry:
                 self.logger(LOGGER).error(TELEMETRY_FAILED, where=where, exc_info=error)
         if self.strict:
             raise error
+
+    def report_error(self, error: BaseException, *, event: str) -> str | None:
+        """Report an error that somebody handled to Sentry; see `prethrift_backend.observability.report_error`."""
+        if self.reporter is None:
+            return None
+        return self.reporter.capture(error, event=event, request=context.current_request(), handled=True)
 
     async def aclose(self) -> None:
         """Write the lines that are queued and give the standard library's loggers back; repeatable."""
@@ -198,6 +204,8 @@ class Telemetry:
         self._closed = True
         _open.remove(self)
         context.remove_configured(self)
+        if self.reporter is not None:
+            self.reporter.leave()
         if _open:
             _open[-1].adopt_standard_loggers()
             structlog.configure(**structlog_options(_open[-1]._pipeline))
@@ -208,6 +216,8 @@ class Telemetry:
     def _enter(self) -> None:
         _open.append(self)
         context.add_configured(self)
+        if self.reporter is not None:
+            self.reporter.enter()
         self.adopt_standard_loggers()
         structlog.configure(**structlog_options(self._pipeline))
         publish = self.metrics.publish
