@@ -35,7 +35,7 @@ class Request:
     @property
     def span_names(self) -> list[str]:
         """The names of the spans in it; none where it is of another signal."""
-        if not self.path.endswith("/v1/traces"):
+        if "/v1/traces" not in self.path:
             return []
         parsed = ExportTraceServiceRequest.FromString(self.body)
         return [span.name for r in parsed.resource_spans for s in r.scope_spans for span in s.spans]
@@ -56,6 +56,7 @@ class FaultyReceiver:
     def __init__(self) -> None:
         self.port = 0
         self.requests: list[Request] = []
+        self.connections = 0
         self.behaviour: Behaviour = answer(200)
         self.released = threading.Event()
         self._server: _Server | None = None
@@ -119,6 +120,7 @@ class _Server(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         connection, address = super().get_request()
         self._connections.append(connection)
+        self.receiver.connections += 1
         return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
