@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+DOCS = Path(__file__).parents[3] / "docs" / "observability.md"
+
 TESTS = """
 import sys
 
@@ -66,6 +68,17 @@ def test_a_run_with_every_warning_an_error(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
+
+
+def test_the_example_of_the_docs_passes(tmp_path: Path) -> None:
+    """The test file on the page, run as it stands there."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    (example,) = [block for block in blocks if "def telemetry_settings" in block]
+    (tmp_path / "test_example.py").write_text(example)
+
+    done = _run_pytest(tmp_path, "-q", "-W", "error")
+
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_fixtures_say_what_they_are(tmp_path: Path) -> None:
