@@ -5,7 +5,7 @@ The package is built in layers. Each imports only what stands before it in this 
 - ``exceptions``: the errors that callers see, and what kind each is (expected, operational, configuration).
 - ``config``: the settings, read once from the environment, all faults reported together.
 - ``contracts``: the promises of ``contracts/`` as a model: what the process says of itself.
-- ``observability``: logs and metrics; one ASGI layer around any application.
+- ``observability``: logs, traces, metrics and error events; one ASGI layer around any application.
 - ``health``, ``stores``, ``embeddings``: three neighbours that do not know one another.
 - ``catalogue``: items and their pictures: taken in, shown, removed.
 - ``search``: text and picture search over the catalogue.

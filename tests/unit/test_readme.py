@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from prethrift_backend.cli import _make_parser
+from prethrift_backend.config import Settings
 from prethrift_backend.config.report import render_settings_table
+from prethrift_backend.observability import EXPOSED_HEADERS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -54,3 +56,20 @@ def test_every_folder_of_the_map_exists() -> None:
         for folder in folders
         if folder.startswith(("src", "tests", "docs", "contracts", "scripts", ".ci")) and not (ROOT / folder).is_dir()
     ] == []
+
+
+def test_every_answer_carries_what_is_said() -> None:
+    """The headers that the README names are those that the layer sets."""
+    (sentence,) = re.findall(r"Every answer carries ([^;]+);", README)
+
+    assert re.findall(r"`([^`]+)`", sentence) == list(EXPOSED_HEADERS)
+
+
+def test_every_setting_in_the_text_exists() -> None:
+    """A setting that the text names is one; the table is held above."""
+    text = README.partition("<!-- settings")[0] + README.partition("<!-- /settings -->")[2]
+    others = {"AWS_ACCESS_KEY_ID", "PIP_EXTRA_INDEX_URL"}
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", text)) - others
+
+    assert {name for name in named if name.lower() not in Settings.model_fields} == set()
+    assert {"OTLP_ENDPOINT", "JAEGER_ENDPOINT", "SENTRY_DSN", "TRACE_CONSOLE"} <= named
