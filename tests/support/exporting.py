@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from prethrift_backend.observability._queue import ExportQueue, Limits, Timing
 from prethrift_backend.observability.exporting import DropReason, Outcome, Reply, Signal
 from prethrift_backend.observability.otlp import encode_traces
+from prethrift_backend.observability.spans import ProcessResource
 
 TICK_SECONDS = 0.1
 SUCCESS = Reply("success")
@@ -134,7 +135,7 @@ def sample_span(name: str = "GET /items", **attributes: object) -> ReadableSpan:
     )
 
 
-_RESOURCE = Resource(
+_RESOURCE = ProcessResource(
     {
         "service.name": "prethrift-backend",
         "service.version": "0.1.0",

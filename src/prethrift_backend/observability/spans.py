@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
@@ -24,10 +26,31 @@ _STACK: Final = "exception.stacktrace"
 # Attributes that hold a URL, or the part of it behind the path: of a query only what is known to be harmless stays.
 _URLS: Final = frozenset({"url.full", "http.url", "http.target", "url.path"})
 _QUERY: Final = "url.query"
+# Texts that are too long for what a redactor remembers by itself, and yet the same again and again.
+_RECURRING: Final = frozenset({"db.query.text", "user_agent.original"})
+_SPECIAL: Final = _URLS | _RECURRING | {_STACK, _QUERY}
+_MAX_REMEMBERED: Final = 512
+_MAX_REMEMBERED_TEXT: Final = 1024
+_memories: Final[WeakKeyDictionary[Redactor, dict[tuple[str, str], Plain]]] = WeakKeyDictionary()
+_COMPOSITE: Final = (list, dict)
 
 # Where a span keeps what became of it, so that several receivers do not do the work again. With the redactor that did
 # it: a test may use two.
 _KEPT: Final = "_prethrift_redacted"
+
+
+class ProcessResource(Resource):
+    """A resource that knows its hash: the SDK's own writes itself as JSON each time, which is once for every span."""
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        super().__init__(attributes)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other)
 
 
 class _RedactedSpan(ReadableSpan):
@@ -108,17 +131,39 @@ def _bare(span: ReadableSpan) -> ReadableSpan:
 def _attributes(attributes: Mapping[str, Any] | None, redactor: Redactor) -> dict[str, Any]:
     if not attributes:
         return {}
-    stack, shown = attributes.get(_STACK), attributes
-    if isinstance(stack, str):
-        shown = {key: value for key, value in attributes.items() if key != _STACK}
-    plain = redactor.redact(shown)
-    for key in _URLS.intersection(plain):
-        plain[key] = _without_query(plain[key], attributes[key], redactor)
-    if _QUERY in plain:
-        plain[_QUERY] = _query(str(attributes[_QUERY]))
-    if isinstance(stack, str):
-        plain[_STACK] = redactor.redact_long_text(stack, max_characters=_MAX_STACK)
-    return _bounded({_utf8(key): _encodable(value) for key, value in plain.items()})
+    special = _SPECIAL.intersection(attributes)
+    if not special:
+        return _sendable(redactor.redact(attributes))
+    plain = redactor.redact({key: value for key, value in attributes.items() if key not in special})
+    for key in special:
+        plain[key] = _special(key, attributes[key], redactor)
+    return _sendable(plain)
+
+
+def _special(key: str, value: object, redactor: Redactor) -> Plain:
+    """Redact the value of an attribute that wants more, or less work, than the rules alone."""
+    if not isinstance(value, str):
+        return redactor.redact({key: value})[key]
+    if key in _RECURRING:
+        return _remembered(key, value, redactor)
+    if key == _STACK:
+        return redactor.redact_long_text(value, max_characters=_MAX_STACK)
+    if key == _QUERY:
+        return _query(value)
+    return _without_query(redactor.redact({key: value})[key], value, redactor)
+
+
+def _remembered(key: str, text: str, redactor: Redactor) -> Plain:
+    """Redact a text that comes again and again: some ten microseconds the first time, none after it."""
+    memory = _memories.setdefault(redactor, {})
+    known = memory.get((key, text))
+    if known is None:
+        if len(memory) >= _MAX_REMEMBERED:  # emptied, not evicted: an order of use would cost more than the rules
+            memory.clear()
+        known = redactor.redact({key: text})[key]
+        if len(text) <= _MAX_REMEMBERED_TEXT:
+            memory[key, text] = known
+    return known
 
 
 def _without_query(plain: Plain, original: object, redactor: Redactor) -> Plain:
@@ -134,15 +179,34 @@ def _query(query: str) -> str:
     return urlencode(redact_query(query.encode()))
 
 
+def _sendable(attributes: Mapping[str, Plain]) -> dict[str, Any]:
+    """Return the attributes in types that OTLP has, their texts cut short where they are too many characters."""
+    sendable: dict[str, Any] = {}
+    characters = 0
+    for key, value in attributes.items():
+        kept = _encodable(value)
+        sendable[key if key.isascii() else _utf8(key)] = kept
+        kind = type(kept)
+        characters += len(kept) if kind is str else len(str(kept)) if kind in _COMPOSITE else 0
+    if characters <= _MAX_CHARACTERS:
+        return sendable
+    return {key: _cut(value) for key, value in sendable.items()}
+
+
 def _encodable(value: Plain) -> Any:
     """Return what OTLP has a type for: dates, which a redactor lets through, become text, as do huge numbers."""
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _utf8(value)  # type: ignore[union-attr,arg-type]  # `kind is` narrows not
+    if kind is float or kind is bool or value is None:
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value)
     if isinstance(value, list):
         return [_encodable(item) for item in value]
     if isinstance(value, dict):
         return {_utf8(key): _encodable(item) for key, item in value.items()}
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(value)
-    return value if value is None or isinstance(value, float) else _utf8(str(value))
+    return _utf8(str(value))
 
 
 def _utf8(text: str) -> str:
@@ -152,15 +216,6 @@ def _utf8(text: str) -> str:
 
 def _text(text: str, redactor: Redactor) -> str:
     return _utf8(redactor.redact_text(text))
-
-
-def _bounded(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes as they are, or their texts cut short where they are too many characters together."""
-    characters = sum(len(value) for value in attributes.values() if isinstance(value, str))
-    lists = [value for value in attributes.values() if isinstance(value, list | dict)]
-    if characters + sum(len(str(value)) for value in lists) <= _MAX_CHARACTERS:
-        return attributes
-    return {key: _cut(value) for key, value in attributes.items()}
 
 
 def _cut(value: Any) -> Any:

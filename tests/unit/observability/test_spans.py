@@ -17,7 +17,7 @@ from tests.support.exporting import event, sample_span
 
 from prethrift_backend.observability.otlp import encode_traces
 from prethrift_backend.observability.redaction import REDACTED, STANDARD, Redactor
-from prethrift_backend.observability.spans import redacted_span
+from prethrift_backend.observability.spans import ProcessResource, _memories, redacted_span
 
 CANARY = "hunter22-canary"
 SECRETS = {
@@ -135,6 +135,35 @@ def test_the_work_is_done_once_for_each_span() -> None:
 
     assert redacted(span) is redacted(span)
     assert redacted(span, Redactor()) is not redacted(span)
+
+
+def test_texts_that_come_again_are_redacted_each_time() -> None:
+    """What is remembered of statements and user agents is the redacted text, and only so many of them."""
+    shown = [
+        (redacted(full_span(attributes={"user_agent.original": f"agent/{number} token={CANARY}"})).attributes or {})[
+            "user_agent.original"
+        ]
+        for number in [*range(1_000), *range(1_000)]
+    ]
+
+    assert shown == [f"agent/{number} token={REDACTED}" for number in [*range(1_000), *range(1_000)]]
+    assert len(_memories[STANDARD]) <= 512
+
+
+def test_a_long_text_is_not_remembered() -> None:
+    """A caller who sends megabytes as a user agent fills no memory with them."""
+    redacted(full_span(attributes={"user_agent.original": "x" * 1_000_000}))
+
+    assert all(len(text) <= 1_024 for _, text in _memories[STANDARD])
+
+
+def test_the_resource_of_a_process_is_an_ordinary_one() -> None:
+    """It equals the SDK's own of the same content, and has the same hash, only sooner."""
+    ours, theirs = ProcessResource({"service.name": "shop"}), Resource({"service.name": "shop"})
+
+    assert ours == theirs
+    assert hash(ours) == hash(theirs)
+    assert ours != Resource({"service.name": "other"})
 
 
 def test_a_copy_lives_no_longer_than_its_span() -> None:
