@@ -10,8 +10,12 @@ lines had.
 
 from __future__ import annotations
 
+# For its hook: in a child process the SDK's provider starts a thread pool, whose lock this module frees there. Hooks run
+# in the order in which modules ask for them, so it has to have asked before any provider does, or the child hangs.
+import concurrent.futures.thread  # noqa: F401 - imported for what it does
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from opentelemetry.context import Context
@@ -62,6 +66,7 @@ _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
 _FAILED: Final = Status(StatusCode.ERROR)
 _NOT_FAILED: Final = Status(StatusCode.UNSET)
+_NO_ATTRIBUTES: Final[AttributeMap] = MappingProxyType({})
 _SCOPE: Final = InstrumentationScope(LOGGER, "")
 
 # The lower half of a trace id decides, as it does in TraceIdRatioBased, so that our services agree with others'.
@@ -69,6 +74,8 @@ _RATIO_MASK: Final = TraceIdRatioBased.TRACE_ID_LIMIT
 # Arbitrary, and wide enough for a statement's text; what a span may hold is the product of the two.
 _MAX_TEXT: Final = 4096
 _MAX_ITEMS: Final = 64
+# Room for what the ASGI layer itself says of a request; it says less.
+_OWN_ITEMS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +110,7 @@ class Tracing:
         self.sinks = tuple(sinks)
         self.clock = clock
         self.ids = ids
-        self.limits = SpanLimits(
-            max_attributes=_MAX_ITEMS, max_events=_MAX_ITEMS, max_links=_MAX_ITEMS, max_attribute_length=_MAX_TEXT
-        )
+        self.server_limits = _limits(_MAX_ITEMS - _OWN_ITEMS)
         self.processor = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]  # the SDK left it out
         self.processor.add_span_processor(_Hand(self.sinks))
         ratio = TraceIdRatioBased(settings.trace_sample_rate)
@@ -115,7 +120,7 @@ class Tracing:
             shutdown_on_exit=False,
             active_span_processor=self.processor,
             id_generator=_Generator(ids),
-            span_limits=self.limits,
+            span_limits=_limits(_MAX_ITEMS),
         )
         self.slow_seconds = settings.trace_slow_seconds or float("inf")
         self._bound = ratio.bound
@@ -168,6 +173,12 @@ class Tracing:
         if text is None or not propagation.is_client_trace_id(text) or not self._is_clean(text):
             return None
         return text
+
+
+def _limits(max_attributes: int) -> SpanLimits:
+    return SpanLimits(
+        max_attributes=max_attributes, max_events=_MAX_ITEMS, max_links=_MAX_ITEMS, max_attribute_length=_MAX_TEXT
+    )
 
 
 class ServerSpan:
@@ -234,14 +245,10 @@ class ServerSpan:
         """End the span after ``seconds``; one that was not sampled is built now, sampled late."""
         self.has_ended = True
         ended_ns = self._started_ns + round(seconds * 1e9)
-        if not self.is_sampled:
+        if isinstance(self.span, _Recorded):
+            self.span.finish(name, attributes, ended_ns, has_failed=has_failed)
+        else:
             self._build_late(name, attributes, ended_ns, has_failed=has_failed)
-            return
-        self.span.update_name(name)
-        self.span.set_attributes(attributes)
-        if has_failed:
-            self.span.set_status(_FAILED)
-        self.span.end(ended_ns)
 
     def add_background(self, attributes: AttributeMap, *, began: float, ended: float, error: Exception | None) -> None:
         """Add a child for the work after the answer; both times in seconds after the start."""
@@ -270,7 +277,7 @@ class ServerSpan:
             links=self._links(),
             kind=SpanKind.SERVER,
             span_processor=self._tracing.processor,
-            limits=self._tracing.limits,
+            limits=self._tracing.server_limits,
             instrumentation_scope=_SCOPE,
         )
         span.start(self._started_ns)
@@ -315,7 +322,39 @@ def _exception_event(error: BaseException, moment_ns: int) -> Event:
 
 
 class _Recorded(Span):
-    """A span of the SDK that is made without its tracer: the ASGI layer has decided that it is sampled."""
+    """A span of the SDK that is made without its tracer: the ASGI layer has decided that it is sampled.
+
+    What the layer itself says is put over what the application set, at the end and past the SDK's checks of every
+    value, which cost half of the span: these values are short and of the right type by themselves.
+    """
+
+    _own_name = ""
+    _own_attributes: AttributeMap = _NO_ATTRIBUTES
+
+    def finish(self, name: str, attributes: AttributeMap, ended_ns: int, *, has_failed: bool) -> None:
+        """End the span as the ASGI layer knows it."""
+        self._own_name = name
+        self._own_attributes = attributes
+        if has_failed:
+            self.set_status(_FAILED)
+        self.end(ended_ns)
+
+    def _readable_span(self) -> ReadableSpan:
+        """Return what the processors get; the SDK has no public way to it, and the tests hold this one."""
+        return ReadableSpan(
+            self._own_name,
+            self._context,
+            parent=self._parent,
+            resource=self._resource,
+            attributes={**(self._attributes or _NO_ATTRIBUTES), **self._own_attributes},
+            events=self._events,
+            links=self._links,
+            kind=SpanKind.SERVER,
+            status=self._status,
+            start_time=self._start_time,
+            end_time=self._end_time,
+            instrumentation_scope=_SCOPE,
+        )
 
 
 class _Generator(IdGenerator):
