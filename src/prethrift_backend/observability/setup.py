@@ -52,7 +52,7 @@ from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.multiprocess import Publisher
 from prethrift_backend.observability.otlp_metrics import make_metrics_push
 from prethrift_backend.observability.redaction import STANDARD, Redactor
-from prethrift_backend.observability.spans import redacted_span
+from prethrift_backend.observability.spans import ProcessResource, redacted_span
 from prethrift_backend.observability.tracing import Tracing
 
 # Everything that is still to be sent shares this, whatever the receivers do.
@@ -243,7 +243,7 @@ def _close_together(senders: Sequence[Sender], *, deadline: float) -> None:
 
 def _resource(settings: Settings) -> Resource:
     """Return what every span and every pushed metric says of this process; the instance is new for each."""
-    return Resource(
+    return ProcessResource(
         {
             "service.name": settings.service_name,
             "service.version": settings.service_version,
