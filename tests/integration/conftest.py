@@ -1,17 +1,20 @@
 """Real parts for the integration tests: PostgreSQL with pgvector on two servers, S3 over HTTP, faults in between.
 
 A test that asks for a database runs once on each server (`embedded`, `container`); which servers there are is decided
-in tests/support/engine.py, once, when the first such test is collected.
+in tests/support/engine.py, once, when the first such test is collected. Files named test_prometheus*.py are on a real
+Prometheus; whether there is one is decided in the same way, in tests/support/prometheus.py.
 """
 
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from tests.support.containers import probe_engine
 from tests.support.databases import PostgresServer, fresh_database, start_server, through
-from tests.support.engine import CONTAINER, Decision, container_required, decide, image_name
+from tests.support.engine import CONTAINER, Decision, container_required, decide, image_name, in_ci
+from tests.support.prometheus import PrometheusDecision, decide_prometheus
 from tests.support.proxy import FaultProxy
 from tests.support.s3 import fresh_bucket, s3_server
 
@@ -19,6 +22,7 @@ from prethrift_backend.config import Settings
 from prethrift_backend.stores.migrations import migrate
 
 DECISION = pytest.StashKey[Decision]()
+PROMETHEUS = pytest.StashKey[PrometheusDecision]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -28,13 +32,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("postgres_server", servers, indirect=True, scope="session", ids=servers)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests that need a Prometheus where there is none and nobody insists."""
+    if not collection_path.match("test_prometheus*.py"):
+        return None
+    return None if _prometheus_decision(config).is_collected else True
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
-    """Say after everything else when the suite ran on the embedded server alone."""
+    """Say after everything else what was left out: a server, or the tests on a real Prometheus."""
     yield
-    decision = terminalreporter.config.stash.get(DECISION, None)
-    if decision is not None and decision.note:
-        terminalreporter.write_line(decision.note, yellow=True)
+    stash = terminalreporter.config.stash
+    for decision in (stash.get(DECISION, None), stash.get(PROMETHEUS, None)):
+        if decision is not None and decision.note:
+            terminalreporter.write_line(decision.note, yellow=True)
 
 
 def _decision(config: pytest.Config) -> Decision:
@@ -42,6 +54,22 @@ def _decision(config: pytest.Config) -> Decision:
         report = probe_engine(image_name(os.environ))
         config.stash[DECISION] = decide(report, required=container_required(os.environ))
     return config.stash[DECISION]
+
+
+def _prometheus_decision(config: pytest.Config) -> PrometheusDecision:
+    if PROMETHEUS not in config.stash:
+        config.stash[PROMETHEUS] = decide_prometheus(required=in_ci(os.environ))
+    return config.stash[PROMETHEUS]
+
+
+@pytest.fixture
+def prometheus_tools(request: pytest.FixtureRequest) -> None:
+    """Make sure that `prometheus` and `promtool` can be started, or fail with what to do."""
+    decision = _prometheus_decision(request.config)
+    # A file that is named on the command line is collected in any case.
+    problem = decision.failure or decision.note
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -24,15 +24,19 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import Metric, values
 from prometheus_client import mmap_dict as untyped_mmap_dict
-from prometheus_client import multiprocess as untyped_multiprocess
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from prethrift_backend.contracts import MetricFamily
+from prethrift_backend.observability._exposition_text import LiveMetric, label_text, number_text
+from prethrift_backend.observability._pace import Pace
 
 # prometheus_client looks for it when it is imported, and keeps to what it found.
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -49,14 +53,15 @@ _PUBLISH_SECONDS: Final = 1.0
 # What is not the sum of the workers' values in the families of prometheus_client itself.
 _ACROSS_OF_LIBRARIES: Final[Mapping[str, str]] = {"process_start_time_seconds": "min", "python_info": "max"}
 _COMBINE: Final[Mapping[str, Callable[[float, float], float]]] = {"sum": operator.add, "max": max, "min": min}
-_PARTS: Final = ("_bucket", "_count", "_sum")
 
-# Neither has types.
-_merge: Final[Any] = untyped_multiprocess.MultiProcessCollector.merge
+# It has no types.
 _MappedDict: Final[Any] = untyped_mmap_dict.MmapedDict
 
-_Series = tuple[str, tuple[tuple[str, str], ...]]
+_Labels = tuple[tuple[str, str], ...]
+_Series = tuple[str, _Labels]
 _Note = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
+# The series of one family in the mapped files, those of one histogram together.
+_Groups = dict[_Labels, list[tuple["_Mapped", float]]]
 
 
 class WorkerFolder:
@@ -75,12 +80,12 @@ class WorkerFolder:
         with self._turn(fcntl.LOCK_SH):
             yield
 
-    def read_mapped(self) -> Iterable[Metric]:
-        """Return the counters and histograms of all workers, those that are gone included (worker)."""
-        found = [path for kind in _MAPPED for path in self.path.glob(f"{kind}_*.db")]
-        # A file is empty for the moment between its making and its first value.
-        metrics: Iterable[Metric] = _merge([str(path) for path in found if path.stat().st_size])
-        return metrics
+    def read_mapped(self) -> Iterator[tuple[str, float]]:
+        """Yield key and value of the counters and histograms of all workers, those that are gone included (worker)."""
+        for path in (path for kind in _MAPPED for path in self.path.glob(f"{kind}_*.db")):
+            if path.stat().st_size:  # it is empty for the moment between its making and its first value
+                for key, value, _, _ in _MappedDict.read_all_values_from_file(str(path)):
+                    yield key, value
 
     def read_notes(self) -> Iterator[_Note]:
         """Yield the readings of each worker, and what remains of those that are gone (worker)."""
@@ -171,6 +176,70 @@ def _note(metric: Metric) -> _Note:
     return metric.name, metric.documentation, metric.type, samples
 
 
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    """What a key of the mapped files stands for, and how its line begins; ``bound`` is that of a bucket."""
+
+    family: str
+    name: str
+    labels: _Labels
+    group: _Labels
+    bound: float | None
+    start: str
+
+    @classmethod
+    def of(cls, key: str) -> _Mapped:
+        family, name, given, _ = json.loads(key)
+        labels = tuple(sorted(given.items()))
+        group = tuple(label for label in labels if label[0] != "le")
+        bound = float(given["le"]) if "le" in given else None
+        return cls(family, name, labels, group, bound, _start(name, labels))
+
+    def named(self, name: str) -> _Mapped:
+        """Return the same series under another name."""
+        return replace(self, name=name, start=_start(name, self.labels))
+
+
+def _start(name: str, labels: _Labels) -> str:
+    text = label_text(labels)
+    return f"{name}{{{text}}} " if text else f"{name} "
+
+
+class SumMetric(LiveMetric):
+    """A counter or histogram of all workers."""
+
+    def __init__(self, about: Metric, groups: _Groups) -> None:
+        super().__init__(about.name, about.documentation, about.type)
+        self._groups = groups
+
+    def lines(self, *, with_exemplars: bool) -> Iterator[str]:  # noqa: ARG002 - the files have no room for them
+        """Yield a line for each series."""
+        for series, value in self._each():
+            yield f"{series.start}{number_text(value)}\n"
+
+    def read(self) -> Iterator[Sample]:
+        """Yield a sample for each series."""
+        for series, value in self._each():
+            yield Sample(series.name, dict(series.labels), value)
+
+    def _each(self) -> Iterator[tuple[_Mapped, float]]:
+        for group in self._groups.values():
+            yield from _accumulated(group, self.name) if self.type == "histogram" else group
+
+
+def _accumulated(group: list[tuple[_Mapped, float]], family: str) -> Iterator[tuple[_Mapped, float]]:
+    """Yield a histogram as it is shown: each bucket with all below it, their count, the sum."""
+    buckets = [(series.bound, series, value) for series, value in group if series.bound is not None]
+    total = 0.0
+    for _, bucket, value in sorted(buckets, key=itemgetter(0)):
+        total += value
+        yield bucket, total
+    for series, value in group:
+        if series.bound is None:
+            yield series.named(f"{family}_count"), total
+            yield series, value
+
+
 class _Totals:
     """The values of several processes on their way to one; ``across`` gives the rule of each family that is no sum."""
 
@@ -188,20 +257,20 @@ class _Totals:
             key = (sample_name, tuple(sorted(labels.items())))
             series[key] = combine(series[key], value) if key in series else value
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._about
+
     def metrics(self) -> Iterator[Metric]:
-        for name, (documentation, kind) in self._about.items():
-            metric = Metric(name, documentation, kind)
-            series = self._series[name].items()
-            for (sample_name, labels), value in sorted(series, key=_place) if kind == "histogram" else series:
-                metric.add_sample(sample_name, dict(labels), value)
-            yield metric
+        """Yield what is left, each family once."""
+        for name in list(self._about):
+            yield self.take(name)
 
-
-def _place(series: tuple[_Series, float]) -> tuple[tuple[tuple[str, str], ...], int]:
-    """Return what brings the parts of one histogram together; its buckets keep the order they have."""
-    name, labels = series[0]
-    without_bound = tuple(label for label in labels if label[0] != "le")
-    return without_bound, next(index for index, part in enumerate(_PARTS) if name.endswith(part))
+    def take(self, name: str) -> Metric:
+        """Return a family and forget it."""
+        metric = Metric(name, *self._about.pop(name))
+        for (sample_name, labels), value in self._series.pop(name).items():
+            metric.add_sample(sample_name, dict(labels), value)
+        return metric
 
 
 class SharedCollector(Collector):
@@ -221,6 +290,8 @@ class SharedCollector(Collector):
         }
         self._read_own = read_own
         self._counted: dict[str, Metric] = {}
+        # By the key in the files, whose number the contract bounds; reading one costs as much as all else with it.
+        self._known: dict[str, _Mapped] = {}
         self._lock = threading.Lock()
 
     def describe(self) -> Iterable[Metric]:
@@ -235,17 +306,38 @@ class SharedCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield each family with the values of all workers; those of this one are read now."""
         self.publish()
-        totals = _Totals(self._across)
-        promised = {family.name: _note(family) for family in self.describe()}
-        for note in promised.values():
-            totals.add_note(note)
+        pace = Pace()
         with self._folder.reading():
-            for metric in self._folder.read_mapped():
-                if metric.name in promised:  # a library that counts for itself shares the files, and not our scrape
-                    totals.add_note(_note(metric))
-            for note in self._folder.read_notes():
-                totals.add_note(note)
+            counted = self._add_up(pace)
+            notes = list(self._folder.read_notes())
+        totals = _Totals(self._across)
+        for note in notes:
+            totals.add_note(note)
+            pace.breathe()
+        grouped = self._group(counted, pace)
+        for about in self.describe():
+            yield _total(about, grouped[about.name], totals)
         yield from totals.metrics()
+
+    def _add_up(self, pace: Pace) -> dict[str, float]:
+        counted: dict[str, float] = {}
+        for key, value in self._folder.read_mapped():
+            counted[key] = counted.get(key, 0.0) + value
+            pace.breathe()
+        return counted
+
+    def _group(self, counted: Mapping[str, float], pace: Pace) -> dict[str, _Groups]:
+        """Return the series by family, of those that are promised: a library that counts shares the files, too."""
+        grouped: dict[str, _Groups] = {about.name: {} for about in self.describe()}
+        for key, value in counted.items():
+            series = self._known.get(key)
+            if series is None:
+                series = self._known[key] = _Mapped.of(key)
+            groups = grouped.get(series.family)
+            if groups is not None:
+                groups.setdefault(series.group, []).append((series, value))
+            pace.breathe()
+        return grouped
 
     def _steady(self, metric: Metric) -> Metric:
         """Return a counter that could not be read as it was before: without it the sum of all workers would fall."""
@@ -254,6 +346,15 @@ class SharedCollector(Collector):
         if metric.samples:
             self._counted[metric.name] = metric
         return self._counted.get(metric.name, metric)
+
+
+def _total(about: Metric, groups: _Groups, totals: _Totals) -> Metric:
+    """Return a family with what was counted and what was noted of it."""
+    counted = SumMetric(about, groups)
+    if about.name not in totals:
+        return counted
+    totals.add_note(_note(counted))
+    return totals.take(about.name)
 
 
 class Publisher:

@@ -37,6 +37,11 @@ class Workers:
         self.folder = folder
         self._url = url
 
+    @property
+    def target(self) -> str:
+        """Host and port."""
+        return self._url.removeprefix("http://")
+
     def get(self, path: str) -> httpx.Response:
         """Ask over a connection of its own, which any worker may get."""
         return httpx.get(self._url + path, timeout=10, trust_env=False)

@@ -8,14 +8,18 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from prometheus_client import Metric
+from prometheus_client import Metric, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from tests.support.metric_contracts import differences
 from tests.support.metrics_worker import MetricsWorker
 from tests.support.waiting import wait_for
 
 from prethrift_backend.contracts import load_metrics, parse_metrics
+from prethrift_backend.observability._exposition_text import write
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.multiprocess import (
     VARIABLE,
@@ -298,6 +302,45 @@ def test_shipped_contract_holds_over_several_workers(folder: WorkerFolder) -> No
     assert {family.name.removesuffix("_total") for family in contract.families} <= fresh
     infos = [metric.samples for metric in served if metric.name in ("build_info", "contract_info")]
     assert [[sample.value for sample in samples] for samples in infos] == [[1], [1]]
+
+
+def test_sums_are_those_that_prometheus_client_makes(folder: WorkerFolder) -> None:
+    """Every counter and histogram of two workers is, sample by sample, what the library's own collector adds up."""
+    with MetricsWorker(folder.path) as one, MetricsWorker(folder.path) as other:
+        for worker in (one, other, other):
+            worker.run("from tests.support.metric_contracts import use_every_family; use_every_family(metrics)")
+        served = one.values()
+        library: Any = MultiProcessCollector.merge
+        merged = library([str(path) for kind in ("counter", "histogram") for path in folder.path.glob(f"{kind}_*.db")])
+
+    expected = {(s.name, frozenset(s.labels.items())): s.value for metric in merged for s in metric.samples}
+    assert len(expected) > 200
+    assert {key: served.get(key) for key in expected} == expected
+
+
+def test_both_formats_of_several_workers_are_the_librarys(folder: WorkerFolder) -> None:
+    """What is written line by line is what prometheus_client writes of the same samples, in the same order."""
+    with MetricsWorker(folder.path) as one, MetricsWorker(folder.path) as other:
+        for worker in (one, other):
+            worker.run("from tests.support.metric_contracts import use_every_family; use_every_family(metrics)")
+            worker.run("metrics.publish()")
+        contract = load_metrics()
+        metrics = list(SharedCollector(folder, contract.families, tuple).collect())
+
+    for openmetrics, generate in ((False, generate_latest), (True, generate_openmetrics)):
+        registry: Any = _Fixed(metrics)
+        library: Any = generate
+        assert b"".join(write(metrics, openmetrics=openmetrics)) == library(registry)
+
+
+class _Fixed:
+    """What has `collect`, and always gives the same."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
 
 
 def test_series_at_the_start_are_there_before_any_use(folder: WorkerFolder) -> None:
