@@ -28,7 +28,7 @@ from prethrift_backend.exceptions import (
     OperationalError,
     UnsupportedPictureError,
 )
-from prethrift_backend.observability import current_request_id, get_logger
+from prethrift_backend.observability import current_request_id, current_trace_id, get_logger, report_error
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _SCHEMA_REFERENCE = {"$ref": "#/components/schemas/Problem"}
@@ -63,6 +63,7 @@ class Problem(BaseModel):
     instance: str = Field(description="The path that was asked for.", examples=["/api/items/…"])
     code: str = Field(description="The kind of problem as a word, for programs.", examples=["item_not_found"])
     request_id: str | None = Field(default=None, description="The id to name when you ask about this answer.")
+    trace_id: str | None = Field(default=None, description="The trace of this answer, sampled or not.")
     errors: list[InvalidField] = Field(default_factory=list, description="Every part that breaks a rule, if known.")
 
 
@@ -84,6 +85,7 @@ def problem_response(
         instance=request.url.path,
         code=code,
         request_id=current_request_id(),
+        trace_id=current_trace_id(),
         errors=list(errors),
     )
     body = orjson.dumps(problem.model_dump())
@@ -99,8 +101,9 @@ async def answer_expected(request: Request, error: Exception) -> Response:
 
 
 async def answer_operational(request: Request, error: Exception) -> Response:
-    """Answer that a dependency is away or busy, and note which one in the log."""
+    """Answer that a dependency is away or busy; note which one in the log and, one in a while, in Sentry."""
     assert isinstance(error, OperationalError)  # noqa: S101 - registered for this class alone; for the type checker
+    report_error(error, event="dependency_unavailable")
     _log.warning("dependency_unavailable", code=error.code, reason=str(error))
     return problem_response(
         request,

@@ -5,7 +5,7 @@ set up by an import, and several telemetries may live in one process.
 """
 
 from prethrift_backend.observability.asgi import EXPOSED_HEADERS, Instrumented, instrument, mark_quiet
-from prethrift_backend.observability.context import bind_user, current_request_id
+from prethrift_backend.observability.context import bind_user, current_request_id, current_trace_id
 from prethrift_backend.observability.errors import report_error
 from prethrift_backend.observability.logs import Logger, get_logger
 from prethrift_backend.observability.operations import (
@@ -36,6 +36,7 @@ __all__ = [
     "bind_user",
     "configure",
     "current_request_id",
+    "current_trace_id",
     "get_logger",
     "get_tracer",
     "instrument",

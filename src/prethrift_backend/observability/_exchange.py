@@ -81,6 +81,7 @@ class Exchange:
         made.trace_id = self._span.trace_id
         made.span_id = self._span.span_id
         made.client_trace_id = self._span.client_trace_id
+        made.query_string = self.scope.get("query_string") or b""
         # Methods of the scope and not of the exchange, which holds this context: no cycle for the collector to find.
         made.route = self.scope.route
         made.is_quiet = self.scope.is_quiet

@@ -6,10 +6,10 @@ The forms are those of https://develop.sentry.dev/sdk/foundations/data-model/eve
 from __future__ import annotations
 
 import linecache
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import get_current_span
 
@@ -26,6 +26,9 @@ _NOT_DATA: Final = frozenset(
     {"timestamp", "level", "event", "logger", "service", "version", "environment"}
     | {"request_id", "user_id", "trace_id", "span_id"}
 )
+
+
+RedactQuery: TypeAlias = Callable[[bytes], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Fault:
     suppressed: int
 
 
-def facts_of(request: RequestContext | None) -> RequestFacts:
+def facts_of(request: RequestContext | None, *, redact_query: RedactQuery) -> RequestFacts:
     """Take down what is known now; the trace is that of the current span, sampled or not."""
     if request is None:
         return RequestFacts(trace=_trace(None))
@@ -68,6 +71,7 @@ def facts_of(request: RequestContext | None) -> RequestFacts:
         method=method,
         endpoint=endpoint,
         user_id=request.user_id,
+        query=redact_query(request.query_string) if request.query_string else None,
         lines=tuple(request.breadcrumbs or ()),
     )
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol
 
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import Tracer, get_current_span
 from structlog.typing import FilteringBoundLogger
 
 from prethrift_backend.observability.metrics import MetricSet
@@ -63,13 +63,14 @@ class RequestContext:
     request sent to the database. ``breadcrumbs`` holds its last log lines where an error event may want them. ``route``
     returns method and template, as far as the request has been routed; ``is_quiet`` whether a probe took it.
     ``trace_id`` and ``span_id`` are those of the server span in hexadecimal digits, formatted once for log line and
-    header; None where no span is valid.
+    header; None where no span is valid. ``query_string`` is raw, and only its allow-listed keys may be shown.
     """
 
     __slots__ = (
         "breadcrumbs",
         "client_trace_id",
         "is_quiet",
+        "query_string",
         "request_id",
         "route",
         "signals",
@@ -84,6 +85,7 @@ class RequestContext:
         self.signals = signals
         self.user_id: str | None = None
         self.client_trace_id: str | None = None
+        self.query_string = b""
         self.statements = 0
         self.breadcrumbs: deque[dict[str, Any]] | None = None
         self.route: Callable[[], tuple[str, str]] | None = None
@@ -123,6 +125,15 @@ def current_request_id() -> str | None:
     """Return the id of the request that is being served, None outside of one."""
     context = _request.get()
     return None if context is None else context.request_id
+
+
+def current_trace_id() -> str | None:
+    """Return the id of the current trace as hexadecimal digits, sampled or not; None outside of one."""
+    context = _request.get()
+    if context is not None and context.trace_id is not None:
+        return context.trace_id
+    ids = get_current_span().get_span_context()
+    return f"{ids.trace_id:032x}" if ids.is_valid else None
 
 
 def bind_user(user_id: str | None) -> None:

@@ -102,6 +102,7 @@ class SentryReporter:
     ) -> None:
         self._outlet = outlet
         self._redaction = EventRedaction(redactor)
+        self._redact_query = redactor.redact_query
         self._clock = clock
         self._count = watch.count
         self._fail = watch.fail
@@ -143,7 +144,7 @@ class SentryReporter:
             is_handled=handled,
             kind=kind,
             chain=take_down(error),
-            facts=facts_of(request),
+            facts=facts_of(request, redact_query=self._redact_query),
             suppressed=suppressed,
         )
         return fault.event_id if self._worker.put(fault) else None
@@ -171,7 +172,7 @@ class SentryReporter:
         error = (hint.get("exc_info") or (None, None))[1]
         if error is not None and not (is_fault(error) and self._reported.note(error)):
             return False
-        add_facts(event, facts_of(context.current_request()))
+        add_facts(event, facts_of(context.current_request(), redact_query=self._redact_query))
         return True
 
     def enter(self) -> None:

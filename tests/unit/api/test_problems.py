@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated
 
 import httpx
 import pytest
 from fastapi import FastAPI, Query
 from starlette.responses import Response
+from tests.support.sentry import Reporting
 
 from prethrift_backend.api import problems
 from prethrift_backend.api.problems import Problem, install_handlers, problem_responses, use_problem_media_type
@@ -25,6 +26,7 @@ from prethrift_backend.exceptions import (
     PrethriftError,
     UnsupportedPictureError,
 )
+from prethrift_backend.observability import instrument
 
 Client = httpx.AsyncClient
 
@@ -167,3 +169,63 @@ def test_the_openapi_document_names_the_media_type_of_problems() -> None:
 
     content = document["paths"]["/x"]["get"]["responses"]["404"]["content"]
     assert list(content) == ["application/problem+json"]
+
+
+@pytest.fixture
+def reporting() -> Iterator[Reporting]:
+    """Give a telemetry whose error events stay in memory."""
+    with Reporting() as made:
+        yield made
+
+
+async def _observed(reporting: Reporting, error: Exception) -> httpx.Response:
+    app = _application()
+    app.add_api_route("/failing/{item}", _raising(error))
+    transport = httpx.ASGITransport(instrument(app, reporting.telemetry), raise_app_exceptions=False)
+    async with Client(transport=transport, base_url="http://test") as client:
+        return await client.get("/failing/7")
+
+
+@pytest.mark.parametrize(
+    "error", [ItemNotFoundError("no such item"), DatabaseUnavailableError("away"), RuntimeError("x")], ids=str
+)
+async def test_every_problem_names_its_request_and_its_trace(reporting: Reporting, error: Exception) -> None:
+    """The body has the ids of the headers, so that a caller can name them whatever it kept."""
+    response = await _observed(reporting, error)
+
+    problem = Problem.model_validate(response.json())
+    assert problem.request_id == response.headers["x-request-id"]
+    assert problem.trace_id == response.headers["x-trace-id"]
+
+
+async def test_without_a_telemetry_a_problem_has_no_ids(client: Client) -> None:
+    """An application that is not instrumented answers all the same."""
+    problem = (await client.get("/nowhere")).json()
+
+    assert (problem["request_id"], problem["trace_id"]) == (None, None)
+
+
+async def test_an_operational_error_is_reported(reporting: Reporting) -> None:
+    """Sentry learns of it, as handled, on the trace of the answer, in a group of its code."""
+    response = await _observed(reporting, DatabaseUnavailableError("away"))
+
+    event = reporting.event
+    mechanism = event["exception"]["values"][-1]["mechanism"]
+    assert (event["level"], mechanism["handled"]) == ("warning", True)
+    assert event["contexts"]["trace"]["trace_id"] == response.json()["trace_id"]
+    assert event["fingerprint"][-1] == "database_unavailable"
+    assert (event["transaction"], event["tags"]["log_event"]) == ("GET /failing/{item}", "dependency_unavailable")
+
+
+async def test_a_caller_s_mistake_is_not_reported(reporting: Reporting) -> None:
+    """A 4xx is nobody's fault but the caller's."""
+    await _observed(reporting, ItemNotFoundError("no such item"))
+
+    assert reporting.events == []
+
+
+async def test_a_bug_is_reported_once(reporting: Reporting) -> None:
+    """The answer to a bug reports nothing: the layer around the application does."""
+    await _observed(reporting, RuntimeError("x"))
+
+    assert reporting.event["tags"]["log_event"] == "request_failed"
