@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -85,6 +86,7 @@ class StandardTakeover:
     def __init__(self) -> None:
         self._handler = StandardHandler()
         self._saved: dict[str, _Saved] = {}
+        self._captures_warnings = False
 
     def adopt(self, *, level: int) -> None:
         """Take over the root logger, uvicorn's loggers and the talkative ones."""
@@ -99,13 +101,23 @@ class StandardTakeover:
         self._silence(logging.getLogger("uvicorn.access"))
         for name in _CHATTY:
             self._calm(logging.getLogger(name), max(level, logging.WARNING))
+        self._capture_warnings()
 
     def restore(self) -> None:
         """Give everything back as it was found."""
+        if self._captures_warnings:
+            logging.captureWarnings(False)
+            self._captures_warnings = False
         logging.getLogger().removeHandler(self._handler)
         for saved in self._saved.values():
             saved.restore()
         self._saved.clear()
+
+    def _capture_warnings(self) -> None:
+        # Somebody else may have asked for it already; then it is not ours to take back.
+        before = warnings.showwarning
+        logging.captureWarnings(True)
+        self._captures_warnings |= warnings.showwarning is not before
 
     def _save(self, logger: logging.Logger) -> None:
         self._saved.setdefault(logger.name, _Saved.of(logger))

@@ -15,7 +15,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from prethrift_backend.observability import context
-from prethrift_backend.observability._pipeline import RESERVED, Pipeline, Sink, structlog_options
+from prethrift_backend.observability._pipeline import (
+    RESERVED,
+    LineOptions,
+    Pipeline,
+    Processor,
+    Sink,
+    structlog_options,
+)
 from prethrift_backend.observability._rendering import ConsoleRender, describe_exception, render_json
 from prethrift_backend.observability._takeover import StandardHandler, StandardTakeover, mark_reported
 from prethrift_backend.observability._writer import FileOutput, Output, StreamOutput, Writer, open_file
@@ -25,9 +32,11 @@ __all__ = [
     "RESERVED",
     "ConsoleRender",
     "FileOutput",
+    "LineOptions",
     "Logger",
     "Output",
     "Pipeline",
+    "Processor",
     "Sink",
     "StandardHandler",
     "StandardTakeover",

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime, time
 from enum import Enum
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote_plus
 
@@ -155,7 +155,8 @@ def _is_plain(value: object) -> bool:
     return kind is float or kind is bool or value is None or (kind is int and -(2**63) <= cast("int", value) < 2**63)
 
 
-def _text_of(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return ``value`` as text, whatever it is; never raises."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("latin-1")
     try:
@@ -276,18 +277,17 @@ class Redactor:
         if depth > _MAX_DEPTH:
             return {"[left out]": "nested too deep"}
         plain: dict[str, Plain] = {}
-        for position, (raw_key, value) in enumerate(mapping.items()):
-            if position >= _MAX_ITEMS:
-                plain["[left out]"] = len(mapping) - position
-                break
+        left_out = len(mapping) - _MAX_ITEMS
+        verdicts, clean = self._verdicts, self._clean
+        for raw_key, value in mapping.items() if left_out <= 0 else islice(mapping.items(), _MAX_ITEMS):
             # Most fields of most lines are a short clean text or a small number under an open name: no call for those.
-            if self._verdicts.get(raw_key) == "open" and (
-                value in self._clean if type(value) is str else _is_plain(value)
-            ):
+            if verdicts.get(raw_key) == "open" and (value in clean if type(value) is str else _is_plain(value)):
                 plain[raw_key] = value
-                continue
-            key = raw_key if type(raw_key) is str else _text_of(raw_key)
-            plain[self._name(key)] = self._member(key, value, depth)
+            else:
+                key = raw_key if type(raw_key) is str else text_of(raw_key)
+                plain[self._name(key)] = self._member(key, value, depth)
+        if left_out > 0:
+            plain["[left out]"] = left_out
         return plain
 
     def _name(self, key: str) -> str:
@@ -326,7 +326,7 @@ class Redactor:
                 field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)
             }
             return self._mapping(fields, depth + 1)
-        return self.redact_text(_text_of(value))
+        return self.redact_text(text_of(value))
 
     def _sequence(self, values: Collection[object], depth: int) -> list[Plain]:
         if depth > _MAX_DEPTH:
@@ -342,7 +342,7 @@ class Redactor:
     def _item(self, value: object, depth: int) -> Plain:
         """Return an item of a sequence; a pair is taken as name and value, as ASGI's lists of headers have them."""
         if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str | bytes):
-            name = _text_of(value[0])
+            name = text_of(value[0])
             return [self._name(name), self._member(name, value[1], depth)]
         return self._value(value, depth)
 

@@ -39,8 +39,10 @@ from prethrift_backend.observability.exporters import make_span_sinks, queue_len
 from prethrift_backend.observability.exporting import SpanSink
 from prethrift_backend.observability.logs import (
     ConsoleRender,
+    LineOptions,
     Output,
     Pipeline,
+    Processor,
     Sink,
     StandardTakeover,
     StreamOutput,
@@ -79,6 +81,7 @@ class Parts:
     clock: Clock = field(default_factory=Clock)
     ids: Ids = field(default_factory=Ids)
     redactor: Redactor = STANDARD
+    processors: Sequence[Processor] = ()
     span_sinks: Sequence[SpanSink] = ()
     sentry_transport: SentryTransport | None = None
 
@@ -90,6 +93,7 @@ class PartsGiven(TypedDict, total=False):
     clock: Clock
     ids: Ids
     redactor: Redactor
+    processors: Sequence[Processor]
     span_sinks: Sequence[SpanSink]
     sentry_transport: SentryTransport | None
 
@@ -114,13 +118,9 @@ class Telemetry:
         self._publisher: Publisher | None = None
         self._pipeline = Pipeline(
             _sinks(settings, parts.log_stream),
-            level=logging.getLevelNamesMapping()[settings.log_level],
-            static={
-                "service": settings.service_name,
-                "version": settings.service_version,
-                "environment": settings.environment,
-            },
+            _line_options(settings, parts),
             on_drop=self._count_dropped,
+            on_fault=self.fail,
         )
         self.logger = self._pipeline.logger
         self.handle_record = self._pipeline.handle_record
@@ -153,9 +153,12 @@ class Telemetry:
             _takeover.adopt(level=self._pipeline.level)
 
     def log(self, level: Literal["debug", "info"], event: str, fields: Mapping[str, Any]) -> None:
-        """Write a line of this package's own, past structlog's wrapper: every request pays for one."""
+        """Write the line that tells how a request ended, past structlog's wrapper: every request pays for one.
+
+        It has the ids of the request's context: those of the server span, where that was set.
+        """
         if self._pipeline.level <= (logging.INFO if level == "info" else logging.DEBUG):
-            self._pipeline.write(level, LOGGER, event, fields, None)
+            self._pipeline.write_closing(level, event, fields)
 
     def fail(self, where: str, error: Exception) -> None:
         """Count a fault of the telemetry itself and log the first of its kind; under strict raise it."""
@@ -264,8 +267,30 @@ def _sinks(settings: Settings, log_stream: IO[Any] | None) -> list[Sink]:
     else:
         sinks = [Sink(output, ConsoleRender(colors=stream.isatty()))]
     if settings.log_file is not None:
-        sinks.append(Sink(open_file(settings.log_file), render_json))
+        sinks.append(Sink(open_file(settings.log_file), render_json, "file"))
     return sinks
+
+
+def _line_options(settings: Settings, parts: Parts) -> LineOptions:
+    static = {
+        "service": settings.service_name,
+        "version": settings.service_version,
+        "environment": settings.environment,
+    }
+    if settings.log_datadog:
+        static |= {f"dd.{key}": static[name] for key, name in _DATADOG_NAMES.items()}
+    return LineOptions(
+        level=logging.getLevelNamesMapping()[settings.log_level],
+        static=static,
+        redactor=parts.redactor,
+        processors=tuple(parts.processors),
+        has_datadog_ids=settings.log_datadog,
+        time_ns=parts.clock.time_ns,
+    )
+
+
+# Datadog's unified service tagging, as its own log injection names the fields.
+_DATADOG_NAMES: Final = {"service": "service", "env": "environment", "version": "version"}
 
 
 def configure(
@@ -280,8 +305,8 @@ def configure(
 
     Without ``contract`` the packaged ``contracts/metrics.txt`` is in force. Under ``strict`` a broken contract and a
     fault of the telemetry raise, which tests want. The rest are the fields of `Parts`: lines go to ``log_stream``,
-    standard output by default; ``redactor`` hides more than the standard one; ``span_sinks`` get every sampled span
-    besides the receivers of the settings.
+    standard output by default; ``redactor`` hides more than the standard one; ``processors`` add fields to every line
+    before it is redacted; ``span_sinks`` get every sampled span besides the receivers of the settings.
 
     Raises ConfigurationError when LOG_FILE cannot be opened.
     """

@@ -10,8 +10,8 @@ lines had.
 
 from __future__ import annotations
 
-# For its hook: in a child process the SDK's provider starts a thread pool, whose lock this module frees there. Hooks run
-# in the order in which modules ask for them, so it has to have asked before any provider does, or the child hangs.
+# For its hook: in a child process the SDK's provider starts a thread pool, whose lock this module frees there. Hooks
+# run in the order in which modules ask for them, so it has to have asked before any provider does, or the child hangs.
 import concurrent.futures.thread  # noqa: F401 - imported for what it does
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

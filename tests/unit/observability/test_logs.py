@@ -23,7 +23,7 @@ from tests.support.waiting import wait_for
 from prethrift_backend.exceptions import ConfigurationError
 from prethrift_backend.observability import bind_user, get_logger
 from prethrift_backend.observability.context import RequestContext, enter_request, leave_request
-from prethrift_backend.observability.logs import FileOutput, Writer, mark_reported
+from prethrift_backend.observability.logs import mark_reported
 
 EARLY = get_logger("early")
 
@@ -272,77 +272,10 @@ def test_a_log_file_has_the_same_lines(tmp_path: Path) -> None:
     assert [orjson.loads(line)["event"] for line in path.read_text().splitlines()] == ["item_sold"]
 
 
-@pytest.mark.parametrize("way", ["moved", "removed"])
-def test_a_log_file_survives_rotation(tmp_path: Path, way: str) -> None:
-    """After the file was moved or removed, lines go to a new one of the same name."""
-    path = tmp_path / "log"
-    output = FileOutput(path)
-    output.write(b"one\n")
-    if way == "moved":
-        path.rename(tmp_path / "log.1")
-    else:
-        path.unlink()
-
-    output.write(b"two\n")
-
-    output.close()
-    assert path.read_bytes() == b"two\n"
-
-
 def test_a_log_file_that_cannot_be_opened_is_a_fault_of_the_settings(tmp_path: Path) -> None:
     """A path that is a folder is reported with name, value, rule and fix."""
     with pytest.raises(ConfigurationError, match="LOG_FILE"):
         Recorder(log_file=tmp_path)
-
-
-class Stuck:
-    """An output that waits until it is let go."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Event()
-        self.free = threading.Event()
-        self.written = b""
-
-    def write(self, lines: bytes) -> None:
-        """Wait, then keep the lines."""
-        self.entered.set()
-        self.free.wait()
-        self.written += lines
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-def test_a_stuck_output_holds_nobody_and_drops_are_counted() -> None:
-    """When the output does not take lines, putting returns at once and what does not fit is counted."""
-    output = Stuck()
-    dropped: list[int] = []
-    writer = Writer([output], on_drop=dropped.append, capacity=3)
-    writer.put((b"first\n",), urgent=True)
-    output.entered.wait()
-
-    for _ in range(5):
-        writer.put((b"more\n",))
-
-    assert dropped == [1, 1]
-    output.free.set()
-    writer.close()
-    assert output.written == b"first\n" + b"more\n" * 3
-
-
-def test_closing_does_not_wait_for_a_stuck_output() -> None:
-    """What an output does not take in time counts as dropped."""
-    output = Stuck()
-    dropped: list[int] = []
-    writer = Writer([output], on_drop=dropped.append)
-    writer.put((b"first\n",), urgent=True)
-    output.entered.wait()
-    writer.put((b"second\n",))
-
-    writer.close(timeout_seconds=0)
-
-    assert sum(dropped) == 2  # the second line, and the mark of the end behind it
-    output.free.set()
 
 
 def test_an_output_that_fails_is_counted(recorder: Recorder) -> None:
@@ -400,6 +333,25 @@ def test_a_child_process_writes_its_own_lines(tmp_path: Path) -> None:
     wait_for(path.exists, 1)
     events = sorted(orjson.loads(line)["event"] for line in path.read_text().splitlines())
     assert events == ["of_the_child", "of_the_parent"]
+
+
+def test_a_fork_does_not_hang_in_somebody_elses_lock() -> None:
+    """A child starts, whatever was imported after the telemetry was made."""
+    program = (
+        "import os, sys\n"
+        "from prethrift_backend.config import Settings\n"
+        "from prethrift_backend.observability import configure, get_logger\n"
+        "telemetry = configure(Settings(log_format='json'))\n"
+        "import concurrent.futures.thread\n"
+        "child = os.fork()\n"
+        "get_logger('p').info('child' if child == 0 else 'parent')\n"
+        "telemetry.close()\n"
+        "if child: os.waitpid(child, 0)\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
+
+    assert sorted(orjson.loads(line)["event"] for line in ended.stdout.splitlines()) == ["child", "parent"]
 
 
 def test_lines_are_written_when_the_process_ends() -> None:
