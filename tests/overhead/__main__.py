@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 
 from tests.overhead import load
-from tests.overhead.race import ROOT, Child, Results, race, receiver, run_rounds, start
+from tests.overhead.race import ROOT, Results, race, receiver, run_load
 from tests.overhead.report import Part, as_text, write
 from tests.overhead.rows import ROWS
-from tests.overhead.sink import LOOPBACK
-from tests.overhead.workload import path_of_last
 
 SHOWN_VERSIONS = (
     "fastapi",
@@ -29,20 +26,21 @@ REQUESTS = 400
 # At 200 routes everything takes longer, and the differences are larger.
 ROUNDS = {1: 20, 200: 12}
 LOAD_ROUNDS = {1: 5, 200: 3}
-LOAD_SECONDS = 1.0
 
 
 def main() -> None:
     """Measure everything, print the table, keep it in build/."""
     options = _options()
     print(f"load by {load.name()}; rounds in random order; each variant in a process of its own", flush=True)
-    parts = []
+    parts, began_at = [], time.monotonic()
     with receiver() as sink:
         for routes in options.routes:
-            cpu = race(ROWS, routes=routes, sink=sink, rounds=_rounds(ROUNDS, routes, options), requests=REQUESTS)
-            throughput = Results() if options.no_load else _throughput(routes, sink, options)
+            rows = [row.at(routes) for row in ROWS]
+            cpu = race(rows, sink=sink, rounds=_rounds(ROUNDS, routes, options), requests=REQUESTS)
+            load_rounds = _rounds(LOAD_ROUNDS, routes, options)
+            throughput = Results() if options.no_load else run_load(rows, sink=sink, rounds=load_rounds)
             parts.append(Part(routes, cpu, throughput))
-            print(f"{routes} routes measured after {time.process_time():.0f} s of our own time", flush=True)
+            print(f"{routes} routes: measured after {time.monotonic() - began_at:.0f} s", flush=True)
     write(parts, folder=ROOT / "build", versions=_versions(), load_by=load.name())
     print(as_text(parts))
     print("every value: build/overhead.json; the table: build/overhead.md")
@@ -59,21 +57,6 @@ def _options() -> argparse.Namespace:
 def _rounds(known: dict[int, int], routes: int, options: argparse.Namespace) -> int:
     rounds = known.get(routes, min(known.values()))
     return max(2, rounds // 4) if options.quick else rounds
-
-
-def _throughput(routes: int, sink: str, options: argparse.Namespace) -> Results:
-    with ExitStack() as stack:
-        ready, results = start(stack, "serve", ROWS, routes=routes, sink=sink)
-        ports = {process: answer["port"] for process, answer in ready.values()}
-
-        def take(process: Child) -> float:
-            url = f"http://{LOOPBACK}:{ports[process]}{path_of_last(routes)}"
-            return load.requests_a_second(url, seconds=LOAD_SECONDS)
-
-        processes = {row: process for row, (process, _) in ready.items()}
-        for process in processes.values():  # not counted: what is made once is made here
-            take(process)
-        return run_rounds(processes, results, rounds=_rounds(LOAD_ROUNDS, routes, options), take=take)
 
 
 def _versions() -> dict[str, str]:

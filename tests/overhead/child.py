@@ -1,8 +1,9 @@
 """One variant in a process of its own: several of them patch what is global, and share the interpreter's caches.
 
-``python -m tests.overhead.child measure|serve MODULE SAMPLED ROUTES SINK`` answers on its standard output, one line of
-JSON each time. `measure` says ``{"ready": true}`` when it is warm and takes on its standard input a count of requests a
-line; `serve` says ``{"port": …}`` and serves until it is ended. What fails is said as ``{"error": …}``.
+``python -m tests.overhead.child measure|count|serve MODULE SAMPLED ROUTES SINK`` answers on its standard output, one
+line of JSON each time. `measure` and `count` say ``{"ready": true}`` when they are warm and take on their standard
+input a count of requests a line; they answer with time or with the interpreter's instructions. `serve` says
+``{"port": …}`` and serves until it is ended. What fails is said as ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import os
 import socket
 import sys
 import warnings
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import IO, Any
 
 from tests.overhead.sink import LOOPBACK
-from tests.overhead.workload import Client, Variant, measure, path_of_last, warm_up
+from tests.overhead.workload import Client, Variant, count_instructions, measure, path_of_last, warm_up
 
 
 def main(mode: str, module: str, sampled: str, routes: str, sink: str) -> None:
@@ -32,7 +34,7 @@ def main(mode: str, module: str, sampled: str, routes: str, sink: str) -> None:
         if mode == "serve":
             _serve(built, answers)
         else:
-            _measure(built, int(routes), answers)
+            _answer(built, int(routes), answers, take={"measure": measure, "count": count_instructions}[mode])
     except Exception as error:  # noqa: BLE001 - the table says what a peer failed with
         _say(answers, error=f"{type(error).__name__}: {error}")
 
@@ -50,14 +52,13 @@ def _say(answers: IO[str], **what: Any) -> None:
     answers.flush()
 
 
-def _measure(variant: Variant, routes: int, answers: IO[str]) -> None:
+def _answer(variant: Variant, routes: int, answers: IO[str], *, take: Callable[..., Coroutine[Any, Any, Any]]) -> None:
     client = Client(variant.app, path_of_last(routes))
     with asyncio.Runner() as runner:
         runner.run(warm_up(client, drain=variant.drain))
         _say(answers, ready=True)
         for line in sys.stdin:
-            cost = runner.run(measure(client, int(line), drain=variant.drain))
-            _say(answers, **asdict(cost))
+            _say(answers, **asdict(runner.run(take(client, int(line), drain=variant.drain))))
     os._exit(0)  # no peer's patience with a receiver that is gone
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from tests.overhead.load import requests_a_second
 from tests.overhead.rows import BARE, Row
 from tests.overhead.sink import LOOPBACK
-from tests.overhead.workload import Cost
+from tests.overhead.workload import Cost, path_of_last
 
 ROOT = Path(__file__).parents[2]
 _ANSWER_SECONDS = 60
@@ -112,10 +113,9 @@ class Results:
     errors: dict[Row, str] = field(default_factory=dict)
 
     def against_bare(self, compare: Callable[[float, float], float]) -> dict[Row, list[float]]:
-        """Return ``compare(value, value of bare)`` of each round."""
-        bare = self.values[BARE]
+        """Return ``compare(value, value of bare)`` of each round; bare has as many routes."""
         return {
-            row: [compare(mine, its) for mine, its in zip(values, bare, strict=True)]
+            row: [compare(mine, its) for mine, its in zip(values, self.values[BARE.at(row.routes)], strict=True)]
             for row, values in self.values.items()
         }
 
@@ -134,10 +134,12 @@ def run_rounds(
 
 
 def start(
-    stack: ExitStack, mode: str, rows: Sequence[Row], *, routes: int, sink: str
+    stack: ExitStack, mode: str, rows: Sequence[Row], *, sink: str
 ) -> tuple[dict[Row, tuple[Child, Any]], Results]:
     """Start a process for each row; return each with its first answer, and the errors of those that failed."""
-    started = {row: stack.enter_context(child("child", mode, row.module, row.sampled, routes, sink)) for row in rows}
+    started = {
+        row: stack.enter_context(child("child", mode, row.module, row.sampled, row.routes, sink)) for row in rows
+    }
     ready: dict[Row, tuple[Child, Any]] = {}
     results = Results()
     for row, process in started.items():
@@ -148,12 +150,38 @@ def start(
     return ready, results
 
 
-def race(rows: Sequence[Row], *, routes: int, sink: str, rounds: int, requests: int) -> Results:
+def ask_each(rows: Sequence[Row], mode: str, requests: int, *, sink: str) -> dict[Row, Any]:
+    """Ask a process of each row once, and return the answers; ChildFailedError where one cannot be built."""
+    with ExitStack() as stack:
+        ready, results = start(stack, mode, rows, sink=sink)
+        for row, error in results.errors.items():
+            raise ChildFailedError(f"{row.name}: {error}")
+        return {row: process.ask(requests) for row, (process, _) in ready.items()}
+
+
+def race(rows: Sequence[Row], *, sink: str, rounds: int, requests: int) -> Results:
     """Measure the CPU time of a request, in microseconds, of each row in each round."""
 
     def take(process: Child) -> float:
         return Cost(**process.ask(requests)).cpu_us
 
     with ExitStack() as stack:
-        ready, results = start(stack, "measure", rows, routes=routes, sink=sink)
+        ready, results = start(stack, "measure", rows, sink=sink)
+        return run_rounds({row: process for row, (process, _) in ready.items()}, results, rounds=rounds, take=take)
+
+
+def run_load(rows: Sequence[Row], *, sink: str, rounds: int, seconds: float = 1.0) -> Results:
+    """Measure the answers a second behind uvicorn, of each row in each round; the load is on for ``seconds``."""
+    with ExitStack() as stack:
+        ready, results = start(stack, "serve", rows, sink=sink)
+        urls = {
+            process: f"http://{LOOPBACK}:{answer['port']}{path_of_last(row.routes)}"
+            for row, (process, answer) in ready.items()
+        }
+
+        def take(process: Child) -> float:
+            return requests_a_second(urls[process], seconds=seconds)
+
+        for process in urls:  # not counted: what is made once is made here
+            take(process)
         return run_rounds({row: process for row, (process, _) in ready.items()}, results, rounds=rounds, take=take)

@@ -22,11 +22,16 @@ class Part:
     cpu: Results
     load: Results
 
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, in the order of the table."""
+        return [row.at(self.routes) for row in ROWS]
+
     def added_us(self, row: Row) -> Spread | None:
         """Return the CPU time that a request takes more than bare, in microseconds; the time itself for bare."""
         if row not in self.cpu.values:
             return None
-        if row is BARE:
+        if row.module == BARE.module:
             return Spread.of(self.cpu.values[row])
         return Spread.of(self.cpu.against_bare(lambda mine, its: mine - its)[row])
 
@@ -47,8 +52,7 @@ HEADINGS = ("variant", "routes", "added µs a request", "quarters", "throughput,
 def _added(row: Row, spread: Spread | None) -> tuple[str, str]:
     if spread is None:
         return "", ""
-    sign = "" if row is BARE else "+"
-    shown = f"({spread.median:.0f} in all)" if row is BARE else f"{sign}{spread.median:.1f}"
+    shown = f"({spread.median:.0f} in all)" if row.module == BARE.module else f"+{spread.median:.1f}"
     return shown, f"{spread.low:.1f} to {spread.high:.1f}"
 
 
@@ -59,10 +63,10 @@ def _share(spread: Spread | None) -> tuple[str, str]:
 def lines(parts: Sequence[Part]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each line below the headings."""
     for part in parts:
-        for row in ROWS:
+        for row in part.rows:
             yield (
                 row.name,
-                str(part.routes),
+                str(row.routes),
                 *_added(row, part.added_us(row)),
                 *_share(part.share(row)),
                 part.error(row),
@@ -102,13 +106,13 @@ def as_json(parts: Sequence[Part], *, versions: dict[str, str], load_by: str) ->
     """Return every value of every round."""
     found: list[dict[str, Any]] = []
     for part in parts:
-        for row in ROWS:
+        for row in part.rows:
             added, share = part.added_us(row), part.share(row)
             found.append(
                 {
                     "variant": row.name,
                     "sampled": row.sampled,
-                    "routes": part.routes,
+                    "routes": row.routes,
                     "added_us": added and asdict(added),
                     "throughput_of_bare": share and asdict(share),
                     "cpu_us_rounds": part.cpu.values.get(row, []),

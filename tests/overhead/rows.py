@@ -1,8 +1,9 @@
-"""The rows of the table: which variant, at which share of sampled traces."""
+"""The rows of the table: which variant, at which share of sampled traces, with how many routes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,11 @@ class Row:
     name: str
     module: str
     sampled: float = 0.0
+    routes: int = 1
+
+    def at(self, routes: int) -> Self:
+        """Return the same with as many routes."""
+        return replace(self, routes=routes)
 
 
 BARE = Row("bare", "bare")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 from fastapi import FastAPI
@@ -91,6 +93,32 @@ async def measure(client: Client, count: int, *, drain: Callable[[], None]) -> C
     drain()
     cpu = time.process_time() - cpu
     return Cost(cpu / count * 1e6, wall / count * 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """How many of the interpreter's instructions a request takes, in the thread that serves it."""
+
+    a_request: float
+
+
+async def count_instructions(client: Client, count: int, *, drain: Callable[[], None]) -> Instructions:
+    """Send ``count`` requests and return what the interpreter did for each: the same number on every machine."""
+    executed = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal executed
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        executed += event == "opcode"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        await client.send(count)
+    finally:
+        sys.settrace(None)
+    drain()
+    return Instructions(executed / count)
 
 
 async def warm_up(client: Client, *, drain: Callable[[], None]) -> None:

@@ -1,0 +1,94 @@
+"""What the telemetry costs a request, against the bare application in the same run.
+
+Each variant is a process of its own and has its turn in every round; differences are taken within a round. CPU time
+depends on the machine, so a difference is scaled by the bare request of its round, as if that took `BARE_US`.
+`docs/overhead.md` says more, and the nox session `overhead` compares with others.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from statistics import median
+
+import psutil
+import pytest
+from tests.overhead.race import ROOT, Results, ask_each, race, receiver, run_load
+from tests.overhead.rows import BARE, OURS_ALL, OURS_TENTH, Row
+from tests.perf.conftest import Figures
+
+# What a bare request took on the machine that the limits were set on: two cores of an AMD EPYC 9005, CPython 3.11.
+BARE_US = 36.0
+MANY = 200
+ROUNDS, REQUESTS = 20, 300
+LOAD_ROUNDS, LOAD_SECONDS = 9, 0.7
+STARTS = 3
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[str]:
+    """Run a receiver that takes everything."""
+    with receiver() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cpu(sink: str) -> Results:
+    """Measure the CPU time of each variant, with one route and with many."""
+    rows = [row.at(routes) for routes in (1, MANY) for row in (BARE, OURS_TENTH, OURS_ALL)]
+    results = race(rows, sink=sink, rounds=ROUNDS, requests=REQUESTS)
+    assert results.errors == {}
+    return results
+
+
+def _added_us(cpu: Results, row: Row) -> float:
+    """Return what the variant adds to a request, scaled: the median of the rounds."""
+    bare, with_as_many = cpu.values[BARE], cpu.values[BARE.at(row.routes)]
+    rounds = zip(cpu.values[row], with_as_many, bare, strict=True)
+    return median((mine - its) * BARE_US / scale for mine, its, scale in rounds)
+
+
+def test_added_cpu_time_is_within_its_budget(cpu: Results, figures: Figures) -> None:
+    """Everything on, a request takes 40 µs more at 10 % sampled, and 75 µs where every trace is sent."""
+    figures.take("CPU time of a bare request, not scaled", median(cpu.values[BARE]), "µs")
+    figures.take("added CPU a request, 10 % sampled", _added_us(cpu, OURS_TENTH), "µs", at_most=40)
+    figures.take("added CPU a request, all sampled, sending included", _added_us(cpu, OURS_ALL), "µs", at_most=75)
+
+
+def test_many_routes_cost_no_more_than_one(cpu: Results, sink: str, figures: Figures) -> None:
+    """The telemetry does as much for a request of an application of 200 routes as for one of a single route."""
+    ratio = _added_us(cpu, OURS_TENTH.at(MANY)) / _added_us(cpu, OURS_TENTH)
+    rows = [row.at(routes) for routes in (1, MANY) for row in (BARE, OURS_TENTH)]
+    counted = {row: answer["a_request"] for row, answer in ask_each(rows, "count", 20, sink=sink).items()}
+    few, many = (counted[OURS_TENTH.at(routes)] - counted[BARE.at(routes)] for routes in (1, MANY))
+
+    figures.take("added instructions a request", few, "opcodes")
+    figures.take("added instructions, 200 routes, of one route", many / few, "x", at_most=1.1)
+    figures.take("added CPU, 200 routes, of one route", ratio, "x", at_most=1.1)
+
+
+def test_throughput_stays_near_that_of_the_bare_application(sink: str, figures: Figures) -> None:
+    """Behind uvicorn the application answers nearly as many requests a second, with a handler that does nothing."""
+    results = run_load([BARE, OURS_TENTH], sink=sink, rounds=LOAD_ROUNDS, seconds=LOAD_SECONDS)
+    assert results.errors == {}
+    shares = results.against_bare(lambda mine, its: mine / its)[OURS_TENTH]
+
+    figures.take("answers a second, bare, behind uvicorn", median(results.values[BARE]), "req/s")
+    figures.take("throughput behind uvicorn, 10 % sampled, of bare", median(shares), "x", at_least=0.85)
+
+
+def _resident_mib(variant: str, sink: str) -> float:
+    """Return what a fresh process holds in memory after a thousand requests."""
+    command = [sys.executable, "-m", "tests.support.telemetry_memory", variant, sink]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"served\n"
+        return float(psutil.Process(process.pid).memory_info().rss) / 2**20
+
+
+def test_memory_that_the_telemetry_takes_is_small(sink: str, figures: Figures) -> None:
+    """A process with everything on holds at most 15 MB more than the bare one."""
+    more = [_resident_mib("ours", sink) - _resident_mib("bare", sink) for _ in range(STARTS)]
+
+    figures.take("memory that the telemetry adds", median(more) * 2**20 / 1e6, "MB", at_most=15)
