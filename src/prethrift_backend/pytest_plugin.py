@@ -4,7 +4,7 @@
 Override `telemetry_settings` for other settings, or `captured_telemetry` for another capture.
 
 It stands outside of ``observability``, and imports within the fixtures, because pytest loads it in every run, for tests
-of anything: the telemetry with all that it is made of would be half a second of each start.
+of anything: the telemetry with all that it is made of would be a third of a second of each start.
 """
 
 from __future__ import annotations

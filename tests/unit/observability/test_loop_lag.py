@@ -190,8 +190,8 @@ def test_the_stack_is_bounded(captured_telemetry: Capture, loop: Loop) -> None:
 
     (line,) = captured_telemetry.find_lines("event_loop_stalled")
     assert len(line["stack"]) <= 4096
-    assert line["stack"].count("in dig") < 100
     assert "watch.look()" in line["stack"]
+    assert "test_the_stack_is_bounded" not in line["stack"]
 
 
 def test_a_contract_without_the_families_is_no_fault(captured_telemetry: Capture, loop: Loop) -> None:
@@ -263,6 +263,8 @@ def test_in_the_child_of_a_fork_nothing_goes_on(
 
         assert loop.timers == []
         assert captured_telemetry.metric("event_loop_lag_seconds_count") == 0
+        assert watch._thread is not None
+        assert watch._thread.is_alive()
 
 
 async def test_one_watch_is_for_one_loop(captured_telemetry: Capture) -> None:
@@ -277,7 +279,8 @@ async def test_a_real_loop_that_is_held_is_seen_while_it_is(captured_telemetry: 
         wait_for(lambda: captured_telemetry.metric("event_loop_stalls_total"), DEADLINE_SECONDS)
 
     (line,) = captured_telemetry.find_lines("event_loop_stalled")
-    assert "test_a_real_loop_that_is_held_is_seen_while_it_is" in line["stack"]
+    held_by, outermost = (line["stack"].index(name) for name in ("in wait_for", "in test_a_real_loop_that_is_held"))
+    assert held_by > outermost
 
 
 async def test_two_telemetries_on_two_loops_do_not_meet() -> None:
