@@ -39,11 +39,11 @@ class RoutedScope(dict[str, Any]):
         self._quiet = quiet
         self.mounts: list[tuple[object, object, str]] = []
 
-    def update(self, *others: Any, **fields: Any) -> None:
+    def update(self, other: Any = (), /, **fields: Any) -> None:
         """Update as a dict does, and note a mount."""
-        if others and "root_path" in others[0]:
-            self.mounts.append((self._owner(), others[0].get("endpoint"), _path_below(self)))
-        super().update(*others, **fields)
+        if "root_path" in other:
+            self.mounts.append((self._owner(), other.get("endpoint"), _path_below(self)))
+        dict.update(self, other, **fields)
 
     def method_label(self) -> str:
         """Return the method where it is one that we know: a client may send any word."""

@@ -54,6 +54,8 @@ class Exchange:
         "__weakref__",
         "_forward_receive",
         "_forward_send",
+        "_monotonic",
+        "_open",
         "_request_token",
         "_span",
         "_span_token",
@@ -63,10 +65,13 @@ class Exchange:
         "scope",
     )
 
+    _open: set[Open]  # the exchanges of this kind that are being served
+
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, telemetry: Telemetry, quiet: frozenset[object]
     ) -> None:
-        self._started = telemetry.clock.monotonic()
+        self._monotonic = telemetry.clock.monotonic
+        self._started = self._monotonic()
         self._telemetry = telemetry
         self._forward_receive = receive
         self._forward_send = send
@@ -81,7 +86,6 @@ class Exchange:
         made.trace_id = self._span.trace_id
         made.span_id = self._span.span_id
         made.client_trace_id = self._span.client_trace_id
-        made.query_string = self.scope.get("query_string") or b""
         # Methods of the scope and not of the exchange, which holds this context: no cycle for the collector to find.
         made.route = self.scope.route
         made.is_quiet = self.scope.is_quiet
@@ -102,21 +106,18 @@ class Exchange:
 
     def enter(self) -> None:
         """Make request and span the current ones."""
-        self._open().add(self)
+        self._open.add(self)
         self._request_token = context.enter_request(self.context)
         self._span_token = attach(set_span_in_context(self._span.span, _EMPTY))
 
     def leave(self) -> None:
         """Bring back what was current before."""
-        self._open().discard(self)
+        self._open.discard(self)
         detach(self._span_token)
         context.leave_request(self._request_token)
 
-    def _open(self) -> set[Open]:
-        raise NotImplementedError
-
     def _seconds(self) -> float:
-        return self._telemetry.clock.monotonic() - self._started
+        return self._monotonic() - self._started
 
     def _with_identity(self, message: Message) -> Message:
         """Return the start of an answer with our headers set, in the place of any that are there."""

@@ -25,7 +25,6 @@ from prethrift_backend.observability._names import (
     REQUEST_COMPLETED,
     REQUEST_FAILED,
 )
-from prethrift_backend.observability._red import Open
 from prethrift_backend.observability.logs import mark_reported
 from prethrift_backend.observability.setup import Telemetry
 
@@ -78,6 +77,7 @@ class HttpExchange(Exchange):
         self, scope: Scope, receive: Receive, send: Send, telemetry: Telemetry, quiet: frozenset[object]
     ) -> None:
         super().__init__(scope, receive, send, telemetry, quiet)
+        self._open = telemetry.requests.open_requests
         self._status: int | None = None
         # Both in seconds after the start.
         self._first_byte: float | None = None
@@ -88,9 +88,6 @@ class HttpExchange(Exchange):
         self._expects_trailers = False
         self._finished = False
         self._outcome: Outcome | None = None
-
-    def _open(self) -> set[Open]:
-        return self._telemetry.requests.open_requests
 
     # While it runs.
 

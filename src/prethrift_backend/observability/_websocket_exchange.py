@@ -16,7 +16,6 @@ from prethrift_backend.observability._exchange import (
     span_name,
 )
 from prethrift_backend.observability._names import WEBSOCKET_CLOSED, WEBSOCKET_FAILED
-from prethrift_backend.observability._red import Open
 from prethrift_backend.observability.logs import mark_reported
 from prethrift_backend.observability.setup import Telemetry
 
@@ -36,14 +35,12 @@ class WebSocketExchange(Exchange):
         self, scope: Scope, receive: Receive, send: Send, telemetry: Telemetry, quiet: frozenset[object]
     ) -> None:
         super().__init__(scope, receive, send, telemetry, quiet)
+        self._open = telemetry.requests.open_connections
         self._status = _REFUSED  # what a server answers where the application does not accept
         self._close_code: int | None = None
         self._is_gone = False
         self._received = 0
         self._sent = 0
-
-    def _open(self) -> set[Open]:
-        return self._telemetry.requests.open_connections
 
     async def receive(self) -> Message:
         """Receive for the application; count messages, note the code of a client that leaves."""

@@ -7,7 +7,7 @@ reaches the request. What is noted of a request stands in `_http_exchange`, of a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
 from prethrift_backend.config import Settings
@@ -24,6 +24,12 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # What a script in a browser may read of our answers: for ``CORSMiddleware(expose_headers=EXPOSED_HEADERS)``.
 EXPOSED_HEADERS: Final = ("X-Request-ID", "X-Trace-Id")
+
+
+_EXCHANGES: Final[Mapping[str, type[HttpExchange | WebSocketExchange]]] = {
+    "http": HttpExchange,
+    "websocket": WebSocketExchange,
+}
 
 
 class Instrumented:
@@ -50,25 +56,11 @@ class Instrumented:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""
-        kind = scope["type"]
-        if SEEN in scope:  # an instrumented application that is mounted in another one
-            await self._prethrift_app(scope, receive, send)
-        elif kind == "http":
-            await self._observe(HttpExchange, scope, receive, send)
-        elif kind == "websocket":
-            await self._observe(WebSocketExchange, scope, receive, send)
-        elif kind == "lifespan":
+        if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        else:
-            await self._prethrift_app(scope, receive, send)
-
-    async def _observe(
-        self, exchange_type: type[HttpExchange | WebSocketExchange], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        try:
-            exchange = exchange_type(scope, receive, send, self._prethrift_telemetry, self._prethrift_quiet)
-        except Exception as fault:  # noqa: BLE001 - served unobserved rather than not at all
-            self._prethrift_telemetry.fail("request", fault)
+            return
+        exchange = self._exchange(scope, receive, send)
+        if exchange is None:
             await self._prethrift_app(scope, receive, send)
             return
         exchange.enter()
@@ -81,6 +73,17 @@ class Instrumented:
             exchange.returned()
         finally:
             exchange.leave()
+
+    def _exchange(self, scope: Scope, receive: Receive, send: Send) -> HttpExchange | WebSocketExchange | None:
+        """Return what watches this connection; None where nobody does: another kind, or one that is watched already."""
+        exchange_type = _EXCHANGES.get(scope["type"])
+        if exchange_type is None or SEEN in scope:  # an instrumented application that is mounted in another one
+            return None
+        try:
+            return exchange_type(scope, receive, send, self._prethrift_telemetry, self._prethrift_quiet)
+        except Exception as fault:  # noqa: BLE001 - served unobserved rather than not at all
+            self._prethrift_telemetry.fail("request", fault)
+            return None
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         # By now the server has set up its loggers, with handlers of its own.
