@@ -259,6 +259,9 @@ def _observe_parts(parts: Parts) -> None:
     """Let the metrics read, at each scrape, what the parts know of themselves."""
     metrics = parts.telemetry.metrics
     metrics.observe("db_pool_connections", partial(_pool_readings, parts.postgres))
+    if isinstance(parts.embeddings, ModelEmbeddings):  # others have no queue and no cache
+        metrics.observe("embedding_queue_length", partial(_queue_readings, parts.embeddings))
+        metrics.observe("embedding_cache_requests_total", partial(_cache_readings, parts.embeddings))
     for family in HEALTH_FAMILIES:
         metrics.observe(family.name, partial(_health_readings, parts, family.name))
 
@@ -269,6 +272,15 @@ def _health_readings(parts: Parts, name: str) -> Readings:
 
 def _pool_readings(postgres: Postgres) -> dict[tuple[str, ...], float]:
     return {(state,): count for state, count in asdict(postgres.pool_figures()).items()}
+
+
+def _queue_readings(embeddings: ModelEmbeddings) -> dict[tuple[str, ...], float]:
+    return {(operation,): length for operation, length in embeddings.queue_lengths.items()}
+
+
+def _cache_readings(embeddings: ModelEmbeddings) -> dict[tuple[str, ...], float]:
+    figures = embeddings.cache_figures
+    return {("hit",): figures.hits, ("miss",): figures.misses, ("joined",): figures.joins}
 
 
 @asynccontextmanager

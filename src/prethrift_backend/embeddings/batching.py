@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -31,10 +32,24 @@ class BatcherFigures:
     waited_seconds_total: float
 
 
+@dataclass(slots=True)
+class Ticket:
+    """What became of one item, for its caller to read when `MicroBatcher.submit` is over, however it ended.
+
+    ``waited_seconds`` and ``batch_size`` are of the batch that took the item; None if none did. ``leads_batch`` is True
+    for one ticket of each batch that has any, so that who counts batches counts each once.
+    """
+
+    waited_seconds: float | None = None
+    batch_size: int | None = None
+    leads_batch: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[ItemT]):
     item: ItemT
     queued_at: float
+    ticket: Ticket | None
 
 
 class MicroBatcher(Generic[ItemT, ResultT]):
@@ -86,18 +101,24 @@ class MicroBatcher(Generic[ItemT, ResultT]):
                 "try again in a moment"
             )
 
-    async def submit(self, item: ItemT) -> ResultT:
+    @property
+    def queue_length(self) -> int:
+        """How many items wait, and nothing else: may be read in any thread."""
+        return len(self._queue)
+
+    async def submit(self, item: ItemT, ticket: Ticket | None = None) -> ResultT:
         """Return the result for ``item``; raise EmbeddingQueueFullError at once when the queue is full.
 
         A caller who is cancelled takes the item out of the queue; the others of its batch do not notice. When a batch
-        fails, each of its callers gets the error.
+        fails, each of its callers gets the error. ``ticket`` is filled in on the way.
         """
         self._check_open()
         self.check_room()
         future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._queue[future] = _Waiting(item, self._clock())
+        self._queue[future] = _Waiting(item, self._clock(), ticket)
         if self._worker is None:
-            self._worker = asyncio.create_task(self._drain(), name="embedding-batches")
+            # In a context of its own: it works for all, and would do so in the name of whoever came first.
+            self._worker = asyncio.create_task(self._drain(), name="embedding-batches", context=contextvars.Context())
         try:
             return await future
         finally:
@@ -124,13 +145,14 @@ class MicroBatcher(Generic[ItemT, ResultT]):
 
     def _take(self) -> dict[asyncio.Future[ResultT], ItemT]:
         now = self._clock()
-        batch = {}
+        batch: dict[asyncio.Future[ResultT], _Waiting[ItemT]] = {}
         for future in list(islice(self._queue, self._batch_size)):
             waiting = self._queue.pop(future)
             self._waited_seconds += now - waiting.queued_at
             if not future.done():  # its caller was cancelled, and has not run since
-                batch[future] = waiting.item
-        return batch
+                batch[future] = waiting
+        _fill_tickets(batch.values(), now)
+        return {future: waiting.item for future, waiting in batch.items()}
 
     async def _run_batch(self, batch: dict[asyncio.Future[ResultT], ItemT]) -> None:
         if not batch:
@@ -150,6 +172,16 @@ class MicroBatcher(Generic[ItemT, ResultT]):
             self._in_flight = 0
             self._batches += 1
             self._items += len(batch)
+
+
+def _fill_tickets(batch: Collection[_Waiting[ItemT]], now: float) -> None:
+    is_first = True
+    for waiting in batch:
+        if waiting.ticket is not None:
+            waiting.ticket.waited_seconds = now - waiting.queued_at
+            waiting.ticket.batch_size = len(batch)
+            waiting.ticket.leads_batch = is_first
+            is_first = False
 
 
 def _fail(futures: Sequence[asyncio.Future[ResultT]] | dict[asyncio.Future[ResultT], ItemT], error: Exception) -> None:

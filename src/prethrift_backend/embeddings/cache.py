@@ -6,9 +6,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 ResultT = TypeVar("ResultT")
+CacheResult: TypeAlias = Literal["hit", "joined", "miss"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class SingleFlightCache(Generic[ResultT]):
     def figures(self) -> CacheFigures:
         """What is kept and what was saved, as of now."""
         return CacheFigures(size=len(self._answers), hits=self._hits, joins=self._joins, misses=self._misses)
+
+    def outlook(self, key: str) -> CacheResult:
+        """Return what ``get`` would find now: an answer, a call under way to join, or neither."""
+        if key in self._answers:
+            return "hit"
+        flight = self._flights.get(key)
+        return "miss" if flight is None or flight.task.done() else "joined"
 
     async def get(self, key: str) -> ResultT:
         """Return the answer for ``key``; raises what ``ask`` raises."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from PIL import Image
 
@@ -22,13 +22,14 @@ from prethrift_backend.embeddings._probing import (
     check_state,
     check_vectors,
 )
+from prethrift_backend.embeddings._tracking import TrackedEmbedding, note_cache_result
 from prethrift_backend.embeddings.batching import BatcherFigures, MicroBatcher
 from prethrift_backend.embeddings.cache import CacheFigures, SingleFlightCache
 from prethrift_backend.embeddings.pictures import Pixels, cut_to, describe
 from prethrift_backend.embeddings.process import ModelFacts, ModelLoadError, ModelProcess
 from prethrift_backend.embeddings.protocol import ItemVectors, ModelState, QueryVectors, Vector
 from prethrift_backend.exceptions import ModelsNotReadyError, ProbeFailedError
-from prethrift_backend.observability import get_logger, track_embedding_operation
+from prethrift_backend.observability import get_logger
 
 FirstT = TypeVar("FirstT")
 SecondT = TypeVar("SecondT")
@@ -154,16 +155,25 @@ class ModelEmbeddings:
             ) from error
         self._ready_process()
 
+    @property
+    def queue_lengths(self) -> Mapping[str, int]:
+        """How many inputs wait for each model, pictures that are not cut yet among them; for any thread to read."""
+        clip = (self._clip_texts, self._cuts, self._clip_images)
+        return {"clip": sum(batcher.queue_length for batcher in clip), "text": self._texts.queue_length}
+
     async def embed_query(self, text: str) -> QueryVectors:
         """Embed a search text in both spaces; an answer from the cache does not count as an embedding operation."""
-        return await self._queries.get(_clean(text))
+        cleaned = _clean(text)
+        note_cache_result(self._queries.outlook(cleaned))
+        return await self._queries.get(cleaned)
 
     async def embed_picture(self, image: Image.Image) -> Vector:
         """Embed a picture in the CLIP space, shape (512,)."""
-        async with track_embedding_operation("clip"):
+        async with self._tracked("clip", "image") as tracked:
             self._ready_process()
             self._clip_images.check_room()
-            return await self._clip_images.submit(await self._cuts.submit(image))
+            pixels = await self._cuts.submit(image, tracked.earlier)
+            return await self._clip_images.submit(pixels, tracked.ticket)
 
     async def embed_item(self, image: Image.Image, text: str) -> ItemVectors:
         """Embed an item's picture in the CLIP space and its text in the text space."""
@@ -207,14 +217,19 @@ class ModelEmbeddings:
         return QueryVectors(clip=clip, text=words)
 
     async def _embed_clip_text(self, text: str) -> Vector:
-        async with track_embedding_operation("clip"):
+        async with self._tracked("clip", "text") as tracked:
             self._ready_process()
-            return await self._clip_texts.submit(text)
+            return await self._clip_texts.submit(text, tracked.ticket)
 
     async def _embed_text(self, text: str) -> Vector:
-        async with track_embedding_operation("text"):
+        async with self._tracked("text", "text") as tracked:
             self._ready_process()
-            return await self._texts.submit(text)
+            return await self._texts.submit(text, tracked.ticket)
+
+    def _tracked(self, operation: Literal["clip", "text"], content: Literal["image", "text"]) -> TrackedEmbedding:
+        name = self._clip_model if operation == "clip" else self._text_model
+        version = None if self._facts is None else self._facts.versions.get("sentence-transformers")
+        return TrackedEmbedding(operation, content=content, model=name, library_version=version)
 
     async def _run_clip_texts(self, texts: Sequence[str]) -> Sequence[Vector]:
         return self._taken("clip", await self._ready_process().request("clip_text", {"texts": list(texts)}))

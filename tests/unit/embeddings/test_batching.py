@@ -1,6 +1,7 @@
 """Micro-batches: sizes, order, the bounded queue, cancellation and failure. The model is a function of the test."""
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prethrift_backend.embeddings.batching import MicroBatcher
+from prethrift_backend.embeddings.batching import MicroBatcher, Ticket
 from prethrift_backend.exceptions import EmbeddingQueueFullError, ModelsNotReadyError
 
 
@@ -177,6 +178,63 @@ async def test_the_figures_say_what_waits_and_for_how_long(gate: Gate) -> None:
     assert (waiting.queue_length, waiting.in_flight, waiting.oldest_wait_seconds) == (2, 1, 2.5)
     assert (done.queue_length, done.in_flight, done.oldest_wait_seconds) == (0, 0, 0.0)
     assert (done.batches_total, done.items_total, done.waited_seconds_total) == (3, 3, 5.0)
+
+
+async def test_tickets_say_what_became_of_each_item(gate: Gate) -> None:
+    """A ticket holds the item's own wait and the size of its batch; one ticket of a batch leads it."""
+    now = 100.0
+    batcher = MicroBatcher(gate.run, batch_size=2, queue_size=8, clock=lambda: now)
+    tickets = [Ticket() for _ in range(4)]
+    tasks = [asyncio.create_task(batcher.submit(0, tickets[0]))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(batcher.submit(number, tickets[number])) for number in (1, 2, 3)]
+    await asyncio.sleep(0)
+    assert batcher.queue_length == 3
+    now = 100.5
+    gate.opened.set()
+    await asyncio.gather(*tasks)
+
+    assert tickets == [Ticket(0.0, 1, True), Ticket(0.5, 2, True), Ticket(0.5, 2, False), Ticket(0.5, 1, True)]
+
+
+async def test_an_item_without_a_ticket_does_not_lead(batcher: MicroBatcher[int, int], gate: Gate) -> None:
+    """The first ticket leads its batch, wherever it stands in it."""
+    ticket = Ticket()
+    tasks = [asyncio.create_task(batcher.submit(1)), asyncio.create_task(batcher.submit(2, ticket))]
+    gate.opened.set()
+    await asyncio.gather(*tasks)
+
+    assert (ticket.batch_size, ticket.leads_batch) == (2, True)
+
+
+async def test_the_ticket_of_an_item_that_nobody_took_is_blank(batcher: MicroBatcher[int, int]) -> None:
+    """A caller who gives up in the queue was in no batch."""
+    await _submit(batcher, range(4))
+    ticket = Ticket()
+    task = asyncio.create_task(batcher.submit(9, ticket))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert ticket == Ticket()
+
+
+async def test_the_worker_is_in_no_callers_context() -> None:
+    """What is current for the first caller is not current where the batches are run, for this batch or a later one."""
+    current = contextvars.ContextVar("current", default="nobody")
+    seen = []
+
+    async def run(items: Sequence[int]) -> Sequence[int]:
+        seen.append(current.get())
+        return items
+
+    batcher = MicroBatcher(run, batch_size=1, queue_size=8)
+    current.set("first caller")
+    await asyncio.gather(batcher.submit(1), batcher.submit(2))
+    await batcher.aclose()
+
+    assert seen == ["nobody", "nobody"]
 
 
 @given(counts=st.lists(st.integers(1, 9), min_size=1, max_size=5), batch_size=st.integers(1, 5))

@@ -118,3 +118,29 @@ async def test_a_question_that_nobody_waits_for_is_dropped() -> None:
 
     assert await newcomer == "A"
     assert (source.asked, source.cancelled) == (["a", "a"], 1)
+
+
+async def test_the_outlook_is_what_a_call_then_finds() -> None:
+    """First it is a miss; while that call is under way another would join it; after it the answer is there."""
+    source = Source()
+    cache = SingleFlightCache(source.ask, capacity=2)
+    before = cache.outlook("a")
+    task = asyncio.create_task(cache.get("a"))
+    await _settle()
+    meanwhile = cache.outlook("a")
+    source.opened.set()
+    await task
+
+    assert (before, meanwhile, cache.outlook("a")) == ("miss", "joined", "hit")
+
+
+async def test_nobody_joins_a_failed_call() -> None:
+    """A call that failed is no call under way."""
+    source = Source()
+    source.failure = ValueError("no")
+    source.opened.set()
+    cache = SingleFlightCache(source.ask, capacity=2)
+    with pytest.raises(ValueError, match="no"):
+        await cache.get("a")
+
+    assert cache.outlook("a") == "miss"
