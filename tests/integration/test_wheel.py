@@ -62,6 +62,15 @@ def test_the_wheel_carries_the_contracts_and_the_development_models(wheel: Path)
     assert len(names) == len(set(names))
 
 
+def test_the_wheel_announces_the_fixtures(wheel: Path) -> None:
+    """Whoever installs the wheel beside pytest has its fixtures."""
+    with zipfile.ZipFile(wheel) as archive:
+        (announced,) = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+        text = archive.read(announced).decode()
+
+    assert "[pytest11]\nprethrift_telemetry = prethrift_backend.pytest_plugin\n" in text
+
+
 @pytest.mark.timeout(400)
 def test_the_command_runs_from_another_folder(installed: Path, tmp_path: Path) -> None:
     """`prethrift-backend config` works in a clean environment, in a folder that is not the source tree."""
