@@ -59,6 +59,8 @@ from prethrift_backend.observability.tracing import Tracing
 
 # Everything that is still to be sent shares this, whatever the receivers do.
 _CLOSING_SECONDS: Final = 3.0
+# And this much is the log's in any case: a disk that works needs a hundredth of it.
+_LAST_LINES_SECONDS: Final = 0.3
 
 # The standard library has one root logger a process, so there is one take-over, shared by all telemetries.
 _takeover: Final = StandardTakeover()
@@ -196,8 +198,10 @@ class Telemetry:
     def _join(self) -> None:
         if self._publisher is not None:
             self._publisher.close()
-        _close_together(self._senders(), deadline=time.monotonic() + _CLOSING_SECONDS)
-        self._pipeline.close()  # last: the others have said why they could not send
+        deadline = time.monotonic() + _CLOSING_SECONDS
+        _close_together(self._senders(), deadline=deadline)
+        # Last: the others have said why they could not send. A log that takes nothing has what they left of the time.
+        self._pipeline.close(timeout_seconds=max(_LAST_LINES_SECONDS, deadline - time.monotonic()))
 
     def _senders(self) -> list[Sender]:
         others = [sender for sender in (self.reporter, self._push) if sender is not None]
