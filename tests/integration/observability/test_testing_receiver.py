@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
+from typing import Any
 
 import httpx
+import pytest
 from pydantic import SecretStr
+from tests.support.otlp_receiver import FaultyReceiver
+from tests.support.sentry import dsn_of, events_in, raised
 
 from prethrift_backend.config import Settings
-from prethrift_backend.observability import get_tracer, track_search_operation
-from prethrift_backend.observability.testing import OtlpReceiver, capture_telemetry
+from prethrift_backend.observability import Telemetry, configure, get_tracer, track_search_operation
+from prethrift_backend.observability.testing import CountingIds, FakeClock, OtlpReceiver, capture_telemetry
 
 TRACER = get_tracer("shop")
 
@@ -63,3 +68,30 @@ def test_another_path_is_refused() -> None:
     with OtlpReceiver() as receiver:
         assert _post(f"{receiver.endpoint}/v1/unknown", b"") == 404
         assert receiver.requests == []
+
+
+def _fail(telemetry: Telemetry) -> None:
+    with pytest.raises(ValueError, match="no such size"), TRACER.start_as_current_span("pay"):
+        raise ValueError("no such size, token=hunter2hunter2")
+    telemetry.report_error(raised(ValueError("no such size, token=hunter2hunter2")), event="size_refused")
+
+
+def test_a_captured_event_is_what_sentry_gets(otlp_receiver: FaultyReceiver) -> None:
+    """The same fault, once captured and once sent over HTTP: but for the ids of the event they are the same."""
+    with capture_telemetry() as capture:
+        _fail(capture.telemetry)
+        (kept,) = capture.error_events
+
+    settings = Settings(sentry_dsn=SecretStr(dsn_of(otlp_receiver)), sentry_traces=False)
+    real = configure(settings, clock=FakeClock(), ids=CountingIds(), log_stream=io.BytesIO(), strict=True)
+    _fail(real)
+    real.close()
+    (sent,) = events_in(otlp_receiver.requests)
+
+    assert kept["exception"]["values"][-1]["type"] == "ValueError"
+    assert _without_ids(sent) == _without_ids(kept)
+    assert "hunter2" not in str(sent)
+
+
+def _without_ids(event: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key != "event_id"}

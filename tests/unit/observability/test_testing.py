@@ -24,7 +24,7 @@ from prethrift_backend.observability import (
     instrument,
     testing,
 )
-from prethrift_backend.observability.clock import Clock
+from prethrift_backend.observability.clock import Clock, Ids
 from prethrift_backend.observability.context import current_signals
 from prethrift_backend.observability.redaction import REDACTED
 from prethrift_backend.observability.testing import (
@@ -314,6 +314,7 @@ def test_ids_count_for_each_kind() -> None:
 
     assert [ids.trace_id(), ids.trace_id(), ids.span_id()] == [1, 2, 1]
     assert ids.request_id() == f"{1:032x}"
+    assert len(ids.request_id()) == len(Ids().request_id())
     assert format_trace_id(1) == f"{1:032x}"
     assert format_span_id(1) == f"{1:016x}"
 
