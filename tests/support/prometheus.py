@@ -28,6 +28,7 @@ global:
 scrape_configs:
   - job_name: {job}
     metrics_path: {path}
+    {authorization}
     static_configs:
       - targets: ["{target}"]
 """
@@ -58,14 +59,20 @@ def decide_prometheus(*, required: bool, find: Callable[[str], str | None] = shu
 class PrometheusServer:
     """A Prometheus on loopback that scrapes one target, with its data in a folder of the test's.
 
-    Used as a context manager: leaving the block ends it.
+    It sends ``token`` with each scrape, where one is given. Used as a context manager: leaving the block ends it.
     """
 
-    def __init__(self, folder: Path, *, target: str, path: str) -> None:
+    def __init__(self, folder: Path, *, target: str, path: str, token: str | None = None) -> None:
         self._address = f"{LOOPBACK}:{free_port()}"
         configuration = folder / "prometheus.yml"
         configuration.write_text(
-            _CONFIGURATION.format(pause_ms=int(SCRAPE_SECONDS * 1000), job=JOB, path=path, target=target)
+            _CONFIGURATION.format(
+                pause_ms=int(SCRAPE_SECONDS * 1000),
+                job=JOB,
+                path=path,
+                target=target,
+                authorization="" if token is None else f"authorization: {{credentials: {token}}}",
+            )
         )
         self.process = ServerProcess(
             [

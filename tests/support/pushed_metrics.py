@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
+from pathlib import Path
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
+from opentelemetry.sdk.resources import Resource
 from prometheus_client import Metric
 
 from prethrift_backend.observability._exposition_text import number_text
 from prethrift_backend.observability.exporting import DropReason, Outcome, Reply, Signal
+from prethrift_backend.observability.metrics import MetricSet
+from prethrift_backend.observability.otlp_metrics import PeriodicPush, PushPlan
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 
@@ -57,6 +61,13 @@ class Watched:
     def exported(self, exporter: str, signal: Signal, outcome: Outcome, detail: str = "") -> None:
         """Keep it."""
         self.exports.append((exporter, signal, outcome, detail))
+
+
+def push_to_file(metrics: MetricSet, path: str) -> None:
+    """Push once, into a file: for a test that looks at another process."""
+    collector = Collector()
+    PeriodicPush(metrics.own_metrics, collector, Watched(), plan=PushPlan(Resource({}))).push()
+    Path(path).write_bytes(collector.bodies[0])
 
 
 def metrics_of(requests: Iterable[ExportMetricsServiceRequest]) -> Iterator[pb.Metric]:

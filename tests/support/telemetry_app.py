@@ -32,7 +32,9 @@ def make_app(telemetry: Telemetry) -> Instrumented:
     app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False}, lifespan=life)
     app.get("/items/{item}")(show_item)
     app.get("/fail")(fail)
-    app.router.routes.append(Route("/metrics", mark_quiet(MetricsEndpoint(telemetry.metrics.registry))))
+    secret = telemetry.settings.metrics_token
+    token = None if secret is None else secret.get_secret_value()
+    app.router.routes.append(Route("/metrics", mark_quiet(MetricsEndpoint(telemetry.metrics.registry, token=token))))
     return instrument(app, telemetry)
 
 

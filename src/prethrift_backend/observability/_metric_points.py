@@ -88,8 +88,9 @@ def _number_points(metric: Metric) -> Iterator[Point]:
 
 
 def _histogram_points(metric: Metric) -> Iterator[Point]:
-    grouped: dict[Labels, list[Sample]] = {}
+    pace, grouped = Pace(), dict[Labels, list[Sample]]()
     for sample in metric.samples:
+        pace.breathe()
         grouped.setdefault(tuple(pair for pair in sample.labels.items() if pair[0] != "le"), []).append(sample)
     family: Family | None = None
     for labels, samples in grouped.items():

@@ -20,6 +20,7 @@ from prethrift_backend.observability.metrics import MetricSet
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_SECONDS = 60.0
+TOKEN = "a-token-for-whoever-scrapes"
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
 
@@ -54,6 +55,23 @@ def _serving(**settings: str) -> Iterator[int]:
     with ServerProcess(command, environ=environ, directory=ROOT) as server:
         server.wait_for_http(f"http://127.0.0.1:{port}/items/1", DEADLINE_SECONDS)
         yield port
+
+
+def test_prometheus_with_the_token_is_served_and_one_without_is_not(tmp_path: Path) -> None:
+    """METRICS_TOKEN is what Prometheus calls credentials; without it the target is down, and says 401."""
+    folders = [tmp_path / name for name in ("with", "without")]
+    for folder in folders:
+        folder.mkdir()
+    with (
+        _serving(METRICS_TOKEN=TOKEN) as port,
+        PrometheusServer(folders[0], target=f"127.0.0.1:{port}", path="/metrics", token=TOKEN) as admitted,
+        PrometheusServer(folders[1], target=f"127.0.0.1:{port}", path="/metrics") as refused,
+    ):
+        wait_for(lambda: list(admitted.query(f'up{{job="{JOB}"}}').values()) == [1], DEADLINE_SECONDS)
+        wait_for(lambda: list(refused.query(f'up{{job="{JOB}"}}').values()) == [0], DEADLINE_SECONDS)
+        (target,) = refused.targets()
+
+    assert "401" in target["lastError"]
 
 
 def test_prometheus_stores_what_was_counted(tmp_path: Path) -> None:

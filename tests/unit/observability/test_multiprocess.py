@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client import Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from tests.support.metric_contracts import differences
 from tests.support.metrics_worker import MetricsWorker
+from tests.support.pushed_metrics import pushed_series
 from tests.support.waiting import wait_for
 
 from prethrift_backend.contracts import load_metrics, parse_metrics
@@ -259,6 +261,19 @@ def test_exemplars_are_dropped_without_a_fault(pair: tuple[MetricsWorker, Metric
 
     assert pair[1].value("jobs_total", kind="a") == 1
     assert pair[1].value("wait_seconds_count") == 1
+
+
+def test_each_worker_pushes_its_own(pair: tuple[MetricsWorker, MetricsWorker], tmp_path: Path) -> None:
+    """What goes out by OTLP is one worker's alone: a receiver adds the workers up, and would count a sum twice."""
+    written = tmp_path.parent / f"{tmp_path.name}-pushed"
+    for worker, times in zip(pair, (2, 3), strict=True):
+        _count(worker, "a", times)
+        worker.run(f"from tests.support.pushed_metrics import push_to_file; push_to_file(metrics, {str(written)!r})")
+        pushed = pushed_series([ExportMetricsServiceRequest.FromString(written.read_bytes())])
+
+        assert pushed["jobs_total", frozenset({("kind", "a")})] == times
+        assert pushed["busy", frozenset()] == 0
+        assert ("process_cpu_seconds_total", frozenset()) in pushed
 
 
 def test_process_figures_are_of_the_set_of_workers(pair: tuple[MetricsWorker, MetricsWorker]) -> None:
