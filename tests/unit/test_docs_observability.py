@@ -222,13 +222,15 @@ def test_the_first_example_of_testing_holds() -> None:
     assert _run("Testing your own promises")["capture"].span_outline() == ["checkout", "  pay"]
 
 
-def test_the_example_of_a_test_passes() -> None:
-    """The test on the page, with the settings of its own fixture; `test_plugin_run.py` runs it by pytest itself."""
+def test_the_examples_of_tests_pass() -> None:
+    """The tests on the page, with the settings of its own fixture; `test_plugin_run.py` runs it by pytest itself."""
     made = _run("Testing your own promises")
     settings: Settings = inspect.unwrap(made["telemetry_settings"])()
 
     with capture_telemetry(settings) as capture:
         made["test_a_search_is_logged_and_counted"](capture.find_lines, capture.deltas)
+    with capture_telemetry(settings) as capture:
+        made["test_a_request_is_traced"](capture)
 
 
 # The tables.
