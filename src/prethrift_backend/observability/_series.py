@@ -29,17 +29,26 @@ class Series(Protocol):
         ...
 
 
+def _labels(family: MetricFamily, values: Sequence[str]) -> dict[str, str]:
+    return dict(zip(family.label_names, values, strict=True))
+
+
+def _sample_name(family: MetricFamily) -> str:
+    """Return the name of a single number; that of a counter ends in _total, whatever the contract writes."""
+    return family.name.removesuffix("_total") + "_total" if family.kind == "counter" else family.name
+
+
 class Single:
     """A counter or gauge: one number."""
 
-    __slots__ = ("_child", "_labels", "_name", "_start")
+    __slots__ = ("_child", "_family", "_start", "_values")
 
     def __init__(self, child: Counter | Gauge, family: MetricFamily, values: Sequence[str]) -> None:
         self._child: Any = child
-        self._name = family.name if family.kind != "counter" else family.name.removesuffix("_total") + "_total"
-        self._labels = tuple(zip(family.label_names, values, strict=True))
-        text = label_text(sorted(self._labels))
-        self._start = f"{self._name}{{{text}}} " if text else f"{self._name} "
+        self._family = family
+        self._values = tuple(values)
+        text = label_text(sorted(_labels(family, values).items()))
+        self._start = f"{_sample_name(family)}{{{text}}} " if text else f"{_sample_name(family)} "
 
     def lines(self, *, with_exemplars: bool) -> Iterator[str]:
         """Yield the one line."""
@@ -50,22 +59,23 @@ class Single:
     def read(self) -> Iterator[Sample]:
         """Yield the one sample."""
         value = self._child._value
-        yield Sample(self._name, dict(self._labels), value.get(), None, value.get_exemplar())
+        labels = _labels(self._family, self._values)
+        yield Sample(_sample_name(self._family), labels, value.get(), None, value.get_exemplar())
 
 
 class Buckets:
     """A histogram: its buckets, their count, and the sum."""
 
-    __slots__ = ("_after", "_all", "_before", "_bounds", "_child", "_labels", "_name")
+    __slots__ = ("_after", "_all", "_before", "_bounds", "_child", "_family", "_values")
 
     def __init__(
         self, child: Histogram, family: MetricFamily, values: Sequence[str], *, bounds: tuple[str, ...]
     ) -> None:
         self._child: Any = child
         self._bounds = bounds
-        self._name = family.name
-        self._labels = tuple(zip(family.label_names, values, strict=True))
-        pairs = sorted(self._labels)
+        self._family = family
+        self._values = tuple(values)
+        pairs = sorted(_labels(family, values).items())
         # ``le`` stands in its place by the alphabet, as prometheus_client writes it.
         before, after = ([pair for pair in pairs if (pair[0] < "le") is is_before] for is_before in (True, False))
         self._before = f"{family.name}_bucket{{{label_text(before)}{',' if before else ''}le=" + '"'
@@ -80,19 +90,20 @@ class Buckets:
             exemplar = bucket.get_exemplar() if with_exemplars else None
             shown = "" if exemplar is None else exemplar_text(exemplar)
             yield f"{self._before}{bound}{self._after}{number_text(total)}{shown}\n"
-        yield f"{self._name}_count{self._all}{number_text(total)}\n"
+        name = self._family.name
+        yield f"{name}_count{self._all}{number_text(total)}\n"
         if child._upper_bounds[0] >= 0:
-            yield f"{self._name}_sum{self._all}{number_text(child._sum.get())}\n"
+            yield f"{name}_sum{self._all}{number_text(child._sum.get())}\n"
 
     def read(self) -> Iterator[Sample]:
         """Yield buckets, count and sum."""
-        child, total, labels = self._child, 0.0, dict(self._labels)
+        child, total, name, labels = self._child, 0.0, self._family.name, _labels(self._family, self._values)
         for bound, bucket in zip(self._bounds, child._buckets, strict=True):
             total += bucket.get()
-            yield Sample(f"{self._name}_bucket", {**labels, "le": bound}, total, None, bucket.get_exemplar())
-        yield Sample(f"{self._name}_count", labels, total)
+            yield Sample(f"{name}_bucket", {**labels, "le": bound}, total, None, bucket.get_exemplar())
+        yield Sample(f"{name}_count", labels, total)
         if child._upper_bounds[0] >= 0:
-            yield Sample(f"{self._name}_sum", labels, child._sum.get())
+            yield Sample(f"{name}_sum", labels, child._sum.get())
 
 
 def bound_texts(family: MetricFamily) -> tuple[str, ...]:
