@@ -1,5 +1,6 @@
 """Which requests have a span, what it says, and what the spans of an application's own code are below it."""
 
+import io
 import os
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse
 from tests.support.asgi import Answer, Recorder, drive, http_scope
 from tests.support.span_list import SpanList
-from tests.support.traced import START_NS, TracedRecorder
+from tests.support.traced import START_NS, SteppedTime, TracedRecorder
 
 from prethrift_backend.config import Settings
+from prethrift_backend.contracts import parse_metrics
 from prethrift_backend.observability import bind_user, configure, get_logger, get_tracer, instrument, mark_quiet
 from prethrift_backend.observability.clock import Ids
 from prethrift_backend.observability.context import current_request
@@ -418,3 +420,95 @@ def test_there_is_one_server_span_beside_the_frameworks_own_telemetry(provider: 
     done = _run(source)
 
     assert done.stdout == "server spans: ['GET /items/{item_id}'] others: True\n", done.stderr
+
+
+async def test_several_workers_give_no_exemplars() -> None:
+    """Where exemplars have no room in the metrics, none are made."""
+    recorder = TracedRecorder()
+    recorder.telemetry.requests.takes_exemplars = False
+
+    async def work() -> None: ...
+
+    await served(recorder, work)
+
+    assert (_exemplars(recorder), len(recorder.spans)) == ({}, 1)
+
+
+async def test_statements_are_counted_for_their_request() -> None:
+    """A request that asked the database says how often, in its line and in the histogram; another says nothing."""
+    recorder = TracedRecorder()
+
+    async def ask() -> None:
+        request = current_request()
+        assert request is not None
+        request.statements += 3
+
+    async def ask_nothing() -> None: ...
+
+    await served(recorder, ask)
+    await served(recorder, ask_nothing)
+
+    assert recorder.sample("db_statements_per_request_sum") == 3
+    assert recorder.sample("db_statements_per_request_count") == 1
+    assert [line.get("db_statements") for line in recorder.lines("request_completed")] == [3, None]
+
+
+async def test_the_first_byte_counts_only_for_answers_in_pieces() -> None:
+    """Of an answer in one piece the first byte says nothing that the last one does not."""
+    recorder = TracedRecorder()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        recorder.time.advance(0.02)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/pieces":
+            await send({"type": "http.response.body", "body": b"one", "more_body": True})
+            recorder.time.advance(2)
+        await send({"type": "http.response.body", "body": b"two"})
+
+    for path in ("/pieces", "/whole"):
+        await drive(instrument(app, recorder.telemetry), http_scope(path=path))
+
+    labels = {"endpoint": "__unmatched__"}
+    assert recorder.sample("http_time_to_first_byte_seconds_count", **labels) == 1
+    assert recorder.sample("http_time_to_first_byte_seconds_sum", **labels) == pytest.approx(0.02)
+
+
+OTHER_CONTRACT = """
+# CONTRACT metrics 1.0.0
+# HELP visits_total Visits.
+# TYPE visits_total counter
+# META visits_total stability=stable since=1.0.0 owner=shop
+# SERIES visits_total max=1 presence=always
+visits_total 1
+"""
+
+
+async def test_a_contract_without_our_families_is_no_fault() -> None:
+    """Another application's own contract need not have any of them: spans and lines are there all the same."""
+    sink, time = SpanList(), SteppedTime()
+    telemetry = configure(
+        Settings.model_validate({"log_format": "json", "trace_sample_rate": 1}),
+        contract=parse_metrics(OTHER_CONTRACT, source="shop.txt"),
+        strict=True,
+        span_sinks=[sink],
+        clock=time.clock,
+        log_stream=io.BytesIO(),
+    )
+
+    async def task() -> None:
+        time.advance(1)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            await PlainTextResponse("ok", background=BackgroundTask(task))(scope, receive, send)
+
+    answers = [
+        await drive(instrument(app, telemetry), {**http_scope(), "type": kind}, [{"type": f"{kind}.connect"}])
+        for kind in ("http", "websocket")
+    ]
+
+    telemetry.close()
+    assert [answer.error for answer in answers] == [None, None]
+    assert (telemetry.errors, sink.names) == (0, ["GET", "background", "WEBSOCKET"])
