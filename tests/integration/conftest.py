@@ -2,7 +2,8 @@
 
 A test that asks for a database runs once on each server (`embedded`, `container`); which servers there are is decided
 in tests/support/engine.py, once, when the first such test is collected. Files named test_prometheus*.py are on a real
-Prometheus; whether there is one is decided in the same way, in tests/support/prometheus.py.
+Prometheus, and test_spotlight*.py on a real Spotlight; whether there is one is decided in the same way, in
+tests/support/prometheus.py and spotlight.py.
 """
 
 import os
@@ -17,12 +18,14 @@ from tests.support.engine import CONTAINER, Decision, container_required, decide
 from tests.support.prometheus import PrometheusDecision, decide_prometheus
 from tests.support.proxy import FaultProxy
 from tests.support.s3 import fresh_bucket, s3_server
+from tests.support.spotlight import Spotlight, SpotlightDecision, decide_spotlight
 
 from prethrift_backend.config import Settings
 from prethrift_backend.stores.migrations import migrate
 
 DECISION = pytest.StashKey[Decision]()
 PROMETHEUS = pytest.StashKey[PrometheusDecision]()
+SPOTLIGHT = pytest.StashKey[SpotlightDecision]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -33,18 +36,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the tests that need a Prometheus where there is none and nobody insists."""
-    if not collection_path.match("test_prometheus*.py"):
-        return None
-    return None if _prometheus_decision(config).is_collected else True
+    """Leave out the tests that need a Prometheus or a Spotlight where there is none and nobody insists."""
+    if collection_path.match("test_prometheus*.py"):
+        return None if _prometheus_decision(config).is_collected else True
+    if collection_path.match("test_spotlight*.py"):
+        return None if _spotlight_decision(config).is_collected else True
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
-    """Say after everything else what was left out: a server, or the tests on a real Prometheus."""
+    """Say after everything else what was left out: a server, or the tests on a real Prometheus or Spotlight."""
     yield
     stash = terminalreporter.config.stash
-    for decision in (stash.get(DECISION, None), stash.get(PROMETHEUS, None)):
+    for decision in (stash.get(DECISION, None), stash.get(PROMETHEUS, None), stash.get(SPOTLIGHT, None)):
         if decision is not None and decision.note:
             terminalreporter.write_line(decision.note, yellow=True)
 
@@ -60,6 +65,24 @@ def _prometheus_decision(config: pytest.Config) -> PrometheusDecision:
     if PROMETHEUS not in config.stash:
         config.stash[PROMETHEUS] = decide_prometheus(required=in_ci(os.environ))
     return config.stash[PROMETHEUS]
+
+
+def _spotlight_decision(config: pytest.Config) -> SpotlightDecision:
+    if SPOTLIGHT not in config.stash:
+        config.stash[SPOTLIGHT] = decide_spotlight(required=in_ci(os.environ))
+    return config.stash[SPOTLIGHT]
+
+
+@pytest.fixture
+def spotlight(request: pytest.FixtureRequest) -> Iterator[Spotlight]:
+    """Run a Spotlight, or fail with what to do."""
+    decision = _spotlight_decision(request.config)
+    # A file that is named on the command line is collected in any case.
+    problem = decision.failure or decision.note
+    if problem:
+        pytest.fail(problem, pytrace=False)
+    with Spotlight() as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import httpx
 import orjson
+from prometheus_client.parser import text_string_to_metric_families
 from tests.support.otlp_receiver import FaultyReceiver, Request
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.processes import ServerProcess
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import Telemetry, configure
@@ -25,6 +34,10 @@ Raised = TypeVar("Raised", bound=BaseException)
 
 KEY = "0123456789abcdef0123456789abcdef"
 PATIENCE_SECONDS = 10.0
+START_SECONDS = 60.0
+SOON_SECONDS = 30.0
+END_SECONDS = 10.0  # what a process may take to end; the figure itself is gated in tests/perf
+ROOT = Path(__file__).parents[2]
 OUTCOMES = ("sent", "suppressed", "dropped")
 
 
@@ -108,6 +121,51 @@ def exceptions_of(event: dict[str, Any]) -> list[dict[str, Any]]:
     return values
 
 
+class Server:
+    """The small application of tests/support/telemetry_app.py behind uvicorn, with its log and its metrics."""
+
+    def __init__(self, process: ServerProcess, client: httpx.Client) -> None:
+        self.process = process
+        self.client = client
+
+    def fail(self) -> httpx.Response:
+        """Ask for the page that raises; uvicorn ends a connection on which the application has."""
+        return self.client.get("/fail", headers={"connection": "close"})
+
+    def counts(self) -> dict[str, float]:
+        """Return how many events were sent, suppressed and dropped."""
+        families = text_string_to_metric_families(self.client.get("/metrics").text)
+        samples = (sample for family in families for sample in family.samples)
+        return {s.labels["outcome"]: s.value for s in samples if s.name == "telemetry_error_events_total"}
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of one event so far."""
+        parsed = [json.loads(line) for line in self.process.output.splitlines() if line.startswith("{")]
+        return [line for line in parsed if line["event"] == event]
+
+    def end(self) -> None:
+        """End it as a supervisor does; a shutdown that is not orderly, or takes too long, fails."""
+        self.client.close()
+        self.process.send(signal.SIGTERM)
+        assert self.process.wait_for_exit(END_SECONDS) == -signal.SIGTERM
+        assert "Application shutdown complete" in self.process.output
+
+
+@contextmanager
+def serving(**settings: str) -> Iterator[Server]:
+    """Serve the application with these settings in its environment."""
+    port = free_port()
+    environ = {**os.environ, "LOG_FORMAT": "json", **settings}
+    command = [sys.executable, "-m", "uvicorn", "--factory", "tests.support.telemetry_app:serve", "--port", str(port)]
+    url = f"http://{LOOPBACK}:{port}"
+    with (
+        ServerProcess(command, environ=environ, directory=ROOT) as process,
+        httpx.Client(base_url=url, trust_env=False, timeout=SOON_SECONDS) as client,
+    ):
+        process.wait_for_http(f"{url}/metrics", START_SECONDS)
+        yield Server(process, client)
+
+
 def dsn_of(receiver: FaultyReceiver) -> str:
     """Return the DSN that leads to a receiver on loopback."""
     return f"http://{KEY}@127.0.0.1:{receiver.port}/42"
@@ -121,6 +179,8 @@ def events_in(requests: Iterable[Request]) -> list[dict[str, Any]]:
     """
     events = []
     for request in requests:
+        if not request.path.endswith("/envelope/"):  # spans, which go to the same project
+            continue
         lines = request.body.split(b"\n")[1:]
         for headers, payload in zip(lines[::2], lines[1::2], strict=False):
             if json.loads(headers)["type"] == "event":

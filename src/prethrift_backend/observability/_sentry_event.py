@@ -6,6 +6,9 @@ The forms are those of https://develop.sentry.dev/sdk/foundations/data-model/eve
 from __future__ import annotations
 
 import linecache
+import os
+import re
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +23,9 @@ from prethrift_backend.observability.context import RequestContext
 _CONTEXT_LINES: Final = 5
 _MAX_LINE: Final = 256
 _MAX_TAG: Final = 200  # Sentry's own bound
+_OWN: Final = "prethrift_backend"
+_LIBRARY: Final = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
+_STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib") + os.sep
 _LEVELS: Final = {"critical": "fatal"}
 # What a log line says of the process and of the request: the event says it once.
 _NOT_DATA: Final = frozenset(
@@ -177,6 +183,7 @@ def _frame(frame: Frame) -> dict[str, Any]:
         "function": frame.function,
         "module": frame.module,
         "lineno": frame.line,
+        "in_app": _is_in_app(frame),
     }
     lines = linecache.getlines(frame.file)
     if 0 < frame.line <= len(lines):
@@ -185,6 +192,13 @@ def _frame(frame: Frame) -> dict[str, Any]:
         described["context_line"] = _cut([lines[at]])[0]
         described["post_context"] = _cut(lines[at + 1 : at + 1 + _CONTEXT_LINES])
     return described
+
+
+def _is_in_app(frame: Frame) -> bool:
+    """Return whether a frame is the application's: Sentry groups by those, and shows the innermost first."""
+    if frame.module == _OWN or frame.module.startswith(f"{_OWN}."):
+        return not frame.module.startswith(f"{_OWN}.observability")
+    return not (_LIBRARY.search(frame.file) or frame.file.startswith((_STANDARD_LIBRARY, "<")))
 
 
 def _short(frame: Frame) -> str:

@@ -28,6 +28,8 @@ from prethrift_backend.exceptions import (
     ItemNotFoundError,
 )
 from prethrift_backend.observability import context, errors, get_logger, report_error
+from prethrift_backend.observability._faults import Frame
+from prethrift_backend.observability._sentry_event import _is_in_app
 from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.errors import ReportWatch, make_error_reporter
 
@@ -77,6 +79,22 @@ def test_an_event_holds_the_chain_with_its_source(reporting: Reporting) -> None:
     assert frame["function"] == "_fail_with_secrets"
     assert frame["context_line"].strip() == 'raise RuntimeError("no price") from error'
     assert frame["pre_context"][-1].strip() == "except KeyError as error:"
+
+
+def test_the_frames_of_the_application_are_told_from_others() -> None:
+    """What Sentry groups by is neither the standard library, nor a dependency, nor this package's own telemetry."""
+    frames = [
+        Frame("/app/shop/prices.py", 1, "f", "shop.prices"),
+        Frame("/venv/lib/python3.11/site-packages/starlette/routing.py", 1, "f", "starlette.routing"),
+        Frame(
+            "/venv/lib/python3.11/site-packages/prethrift_backend/cli.py", 1, "f", "prethrift_backend.search"
+        ),
+        Frame("/app/src/prethrift_backend/observability/asgi.py", 1, "f", "prethrift_backend.observability.asgi"),
+        Frame(asyncio.__file__, 1, "f", "asyncio"),
+        Frame("<frozen runpy>", 1, "f", "runpy"),
+    ]
+
+    assert [_is_in_app(frame) for frame in frames] == [True, False, True, False, False, False]
 
 
 def test_an_event_says_what_is_running(reporting: Reporting) -> None:
