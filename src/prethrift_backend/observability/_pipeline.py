@@ -114,10 +114,11 @@ class Pipeline:
             self._routes.setdefault(sink.render, []).append(self._make_writer(sink))
 
     def _make_writer(self, sink: Sink) -> Writer:
-        def report(count: int) -> None:
-            self.write("warning", LOGGER, LOG_LINES_DROPPED, {"output": sink.name, "count": count}, None)
+        def describe_loss(count: int) -> bytes:
+            line = self._begin("warning", LOGGER, LOG_LINES_DROPPED)
+            return sink.render(line | {"output": sink.name, "count": count})
 
-        return Writer(sink.output, on_drop=self._on_drop, on_recovery=report)
+        return Writer(sink.output, on_drop=self._on_drop, describe_loss=describe_loss)
 
     def logger(self, name: str | None) -> FilteringBoundLogger:
         """Return the bound logger of this name; the same object for the same name."""

@@ -54,7 +54,7 @@ def _without_surrogates(value: Any) -> Any:
     return [_without_surrogates(item) for item in value] if isinstance(value, list) else value
 
 
-_JSON_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+_JSON_OPTIONS: Final = orjson.OPT_UTC_Z
 
 # What JSON leaves as it is and a reader may take for the end of a line (U+0085, U+2028, U+2029), a command to the
 # terminal (the C1 controls) or a change of direction that shows another text than the one that is there. In UTF-8.
@@ -70,7 +70,8 @@ def _encode(line: Mapping[str, Any]) -> bytes:
         rendered = orjson.dumps(line, option=_JSON_OPTIONS)
     except (TypeError, ValueError):  # half of a surrogate pair, which no UTF-8 can hold
         rendered = orjson.dumps(_without_surrogates(dict(line)), default=text_of, option=_JSON_OPTIONS)
-    return rendered if rendered.isascii() and b"\x7f" not in rendered else _UNSAFE.sub(_escape, rendered)
+    # The new object is as large as the line; orjson's own keeps up to three times as much until it is written.
+    return (rendered if rendered.isascii() and b"\x7f" not in rendered else _UNSAFE.sub(_escape, rendered)) + b"\n"
 
 
 # What a line without these would be worth is little: they are cut, never left out.

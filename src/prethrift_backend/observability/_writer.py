@@ -139,6 +139,8 @@ class Writer:
     There is no lock in `put`: a finalizer may log while the same thread stands in the middle of a `put`, and would wait
     for itself. Hence the bell, a queue that may be put into from anywhere, and the bounds, which are checked before the
     put: several threads can pass them by a line each.
+
+    ``describe_loss`` makes the line that is written when the output takes lines again, from how many it did not take.
     """
 
     def __init__(
@@ -146,13 +148,13 @@ class Writer:
         output: Output,
         *,
         on_drop: Callable[[int], None],
-        on_recovery: Callable[[int], None] | None = None,
+        describe_loss: Callable[[int], bytes] | None = None,
         capacity: int = _CAPACITY,
         capacity_bytes: int = _CAPACITY_BYTES,
     ) -> None:
         self._output = output
         self._on_drop = on_drop
-        self._on_recovery = on_recovery
+        self._describe_loss = describe_loss
         self._capacity = capacity
         self._capacity_bytes = capacity_bytes
         self._is_closed = False
@@ -258,10 +260,13 @@ class Writer:
         self._in_hand = 0
 
     def _recover(self) -> None:
+        """Write how many lines are missing, past the queue: it is full as a rule when an output comes back."""
         lost, self._lost = self._lost, 0
-        if lost and self._on_recovery is not None:
-            with suppress(Exception):
-                self._on_recovery(lost)
+        if lost and self._describe_loss is not None:
+            try:
+                self._output.write(self._describe_loss(lost))
+            except Exception:  # noqa: BLE001 - told the next time
+                self._lost += lost
 
     def _drop(self, count: int) -> None:
         self._lost += count
