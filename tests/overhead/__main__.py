@@ -7,9 +7,9 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 
 from tests.overhead import load
-from tests.overhead.race import ROOT, Results, race, receiver, run_load
-from tests.overhead.report import Part, as_text, write
-from tests.overhead.rows import ROWS
+from tests.overhead.race import ROOT, Results, ask_each, race, receiver, run_load
+from tests.overhead.report import Part, as_text, write, write_profiles
+from tests.overhead.rows import BARE, OURS_ALL, OURS_NONE, OURS_TENTH, ROWS
 
 SHOWN_VERSIONS = (
     "fastapi",
@@ -22,9 +22,9 @@ SHOWN_VERSIONS = (
     "sentry-sdk",
     "logfire",
 )
-REQUESTS = 400
+REQUESTS = 1000
 # At 200 routes everything takes longer, and the differences are larger.
-ROUNDS = {1: 20, 200: 12}
+ROUNDS = {1: 15, 200: 9}
 LOAD_ROUNDS = {1: 5, 200: 3}
 
 
@@ -41,9 +41,11 @@ def main() -> None:
             throughput = Results() if options.no_load else run_load(rows, sink=sink, rounds=load_rounds)
             parts.append(Part(routes, cpu, throughput))
             print(f"{routes} routes: measured after {time.monotonic() - began_at:.0f} s", flush=True)
+        profiles = ask_each([BARE, OURS_NONE, OURS_TENTH, OURS_ALL], "profile", REQUESTS, sink=sink)
+    write_profiles(profiles, folder=ROOT / "build")
     write(parts, folder=ROOT / "build", versions=_versions(), load_by=load.name())
     print(as_text(parts))
-    print("every value: build/overhead.json; the table: build/overhead.md")
+    print("every value: build/overhead.json; the table: build/overhead.md; our functions: build/overhead-profile.txt")
 
 
 def _options() -> argparse.Namespace:

@@ -1,9 +1,9 @@
 """One variant in a process of its own: several of them patch what is global, and share the interpreter's caches.
 
-``python -m tests.overhead.child measure|count|serve MODULE SAMPLED ROUTES SINK`` answers on its standard output, one
-line of JSON each time. `measure` and `count` say ``{"ready": true}`` when they are warm and take on their standard
-input a count of requests a line; they answer with time or with the interpreter's instructions. `serve` says
-``{"port": …}`` and serves until it is ended. What fails is said as ``{"error": …}``.
+``python -m tests.overhead.child MODE MODULE SAMPLED ROUTES SINK`` answers on its standard output, one line of JSON each
+time. MODE `measure`, `count` or `profile` says ``{"ready": true}`` when it is warm, takes on its standard input a count
+of requests a line, and answers with time, the interpreter's instructions, or functions. `serve` says ``{"port": …}``
+and serves until it is ended. What fails is said as ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import IO, Any
 
+from tests.overhead.profiling import profile
 from tests.overhead.sink import LOOPBACK
 from tests.overhead.workload import Client, Variant, count_instructions, measure, path_of_last, warm_up
+
+_ANSWERS = {"measure": measure, "count": count_instructions, "profile": profile}
 
 
 def main(mode: str, module: str, sampled: str, routes: str, sink: str) -> None:
@@ -34,7 +37,7 @@ def main(mode: str, module: str, sampled: str, routes: str, sink: str) -> None:
         if mode == "serve":
             _serve(built, answers)
         else:
-            _answer(built, int(routes), answers, take={"measure": measure, "count": count_instructions}[mode])
+            _answer(built, int(routes), answers, take=_ANSWERS[mode])
     except Exception as error:  # noqa: BLE001 - the table says what a peer failed with
         _say(answers, error=f"{type(error).__name__}: {error}")
 

@@ -121,7 +121,7 @@ class Results:
 
 
 def run_rounds(
-    processes: dict[Row, Child], results: Results, *, rounds: int, take: Callable[[Child], float]
+    processes: dict[Row, Child], results: Results, *, rounds: int, take: Callable[[Row, Child], float]
 ) -> Results:
     """Take one value of every process in each round, in random order."""
     order = random.Random(0)  # the same orders in every run
@@ -129,7 +129,7 @@ def run_rounds(
         results.values[row] = []
     for _ in range(rounds):
         for row in order.sample(list(processes), len(processes)):
-            results.values[row].append(take(processes[row]))
+            results.values[row].append(take(row, processes[row]))
     return results
 
 
@@ -162,8 +162,8 @@ def ask_each(rows: Sequence[Row], mode: str, requests: int, *, sink: str) -> dic
 def race(rows: Sequence[Row], *, sink: str, rounds: int, requests: int) -> Results:
     """Measure the CPU time of a request, in microseconds, of each row in each round."""
 
-    def take(process: Child) -> float:
-        return Cost(**process.ask(requests)).cpu_us
+    def take(row: Row, process: Child) -> float:
+        return Cost(**process.ask(round(requests * row.share))).cpu_us
 
     with ExitStack() as stack:
         ready, results = start(stack, "measure", rows, sink=sink)
@@ -174,14 +174,12 @@ def run_load(rows: Sequence[Row], *, sink: str, rounds: int, seconds: float = 1.
     """Measure the answers a second behind uvicorn, of each row in each round; the load is on for ``seconds``."""
     with ExitStack() as stack:
         ready, results = start(stack, "serve", rows, sink=sink)
-        urls = {
-            process: f"http://{LOOPBACK}:{answer['port']}{path_of_last(row.routes)}"
-            for row, (process, answer) in ready.items()
-        }
+        processes = {row: process for row, (process, _) in ready.items()}
 
-        def take(process: Child) -> float:
-            return requests_a_second(urls[process], seconds=seconds)
+        def take(row: Row, _: Child) -> float:
+            port = ready[row][1]["port"]
+            return requests_a_second(f"http://{LOOPBACK}:{port}{path_of_last(row.routes)}", seconds=seconds)
 
-        for process in urls:  # not counted: what is made once is made here
-            take(process)
-        return run_rounds({row: process for row, (process, _) in ready.items()}, results, rounds=rounds, take=take)
+        for row, process in processes.items():  # not counted: what is made once is made here
+            take(row, process)
+        return run_rounds(processes, results, rounds=rounds, take=take)

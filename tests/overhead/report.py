@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -128,3 +128,18 @@ def write(parts: Sequence[Part], *, folder: Path, versions: dict[str, str], load
     folder.mkdir(exist_ok=True)
     (folder / "overhead.json").write_text(as_json(parts, versions=versions, load_by=load_by))
     (folder / "overhead.md").write_text(as_markdown(parts))
+
+
+def write_profiles(profiles: Mapping[Row, Any], *, folder: Path) -> None:
+    """Keep which functions take most, as overhead-profile.txt."""
+    folder.mkdir(exist_ok=True)
+    (folder / "overhead-profile.txt").write_text("\n".join(_profile(row, found) for row, found in profiles.items()))
+
+
+def _profile(row: Row, found: Any) -> str:
+    heading = f"{row.name}: {found['cpu_us']:.1f} µs a request, {found['serving_us']:.1f} of them in the serving thread"
+    lines = [
+        f"{line['own_us']:8.2f} {line['total_us']:8.2f} {line['calls']:6.1f}  {line['function']}"
+        for line in found["lines"]
+    ]
+    return "\n".join([heading, "  own µs    total  calls  function", *lines, ""])

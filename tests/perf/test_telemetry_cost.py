@@ -21,7 +21,7 @@ from tests.perf.conftest import Figures
 # What a bare request took on the machine that the limits were set on: two cores of an AMD EPYC 9005, CPython 3.11.
 BARE_US = 36.0
 MANY = 200
-ROUNDS, REQUESTS = 20, 300
+ROUNDS, REQUESTS = 12, 1_000
 LOAD_ROUNDS, LOAD_SECONDS = 9, 0.7
 STARTS = 3
 
