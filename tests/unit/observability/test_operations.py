@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import AsyncIterator, Iterator
 from uuid import UUID
 
@@ -279,10 +280,16 @@ def test_a_stream_that_is_closed_from_elsewhere_is_cancelled_quietly(traced_all:
         with track_search_operation("text"):
             yield 1
 
+    complaints: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign] # a handler of one test
+    logging.getLogger("opentelemetry.context").addHandler(handler)
     running = stream()
     contextvars.copy_context().run(next, running)
     contextvars.copy_context().run(running.close)  # type: ignore[attr-defined] # it is a generator
 
+    logging.getLogger("opentelemetry.context").removeHandler(handler)
+    assert complaints == []
     assert attributes(traced_all.spans.named("search text"))["outcome"] == "cancelled"
     assert not get_current_span().is_recording()
     assert traced_all.telemetry.errors == 0
