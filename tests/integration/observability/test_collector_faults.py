@@ -6,94 +6,11 @@ itself is gated in tests/perf.
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from tests.support.otlp_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw, reject
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.processes import ServerProcess
+from tests.support.telemetry_server import KEY, REQUESTS, SOON_SECONDS, serving
 from tests.support.waiting import wait_for
-
-ROOT = Path(__file__).parents[3]
-START_SECONDS = 60.0
-SOON_SECONDS = 30.0
-END_SECONDS = 10.0
-REQUESTS = 20
-KEY = "hcaik_canary_0123456789"
-
-
-class Server:
-    """The small application behind uvicorn, with its log and its metrics."""
-
-    def __init__(self, process: ServerProcess, client: httpx.Client) -> None:
-        self.process = process
-        self._client = client
-
-    def ask(self, count: int = REQUESTS) -> set[int]:
-        """Send requests and return the statuses of the answers."""
-        return {self._client.get(f"/items/{number}").status_code for number in range(count)}
-
-    def figure(self, name: str, **labels: str) -> float:
-        """Return the value of one series at /metrics, 0 where there is none."""
-        families = text_string_to_metric_families(self._client.get("/metrics").text)
-        samples = (sample for family in families for sample in family.samples)
-        return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
-
-    def exports(self, outcome: str) -> float:
-        """Return how many requests to the receiver ended so."""
-        return self.figure("telemetry_exports_total", exporter="otlp", signal="traces", outcome=outcome)
-
-    def dropped(self, reason: str) -> float:
-        """Return how many spans reached no receiver, for this reason."""
-        return self.figure("telemetry_spans_dropped_total", exporter="otlp", reason=reason)
-
-    def wait(self, figure: Any) -> None:
-        """Wait until a figure is above zero."""
-        self.process.wait_for(figure, SOON_SECONDS)
-
-    def end(self) -> None:
-        """End it as a supervisor does: uvicorn shuts down in order, and then ends by the signal it was sent."""
-        self._client.close()
-        self.process.send(signal.SIGTERM)
-        assert self.process.wait_for_exit(END_SECONDS) == -signal.SIGTERM
-        assert "Application shutdown complete" in self.process.output
-
-    def lines(self, event: str) -> list[dict[str, Any]]:
-        """Return the log lines of one event so far."""
-        parsed = [json.loads(line) for line in self.process.output.splitlines() if line.startswith("{")]
-        return [line for line in parsed if line["event"] == event]
-
-
-@contextmanager
-def serving(endpoint: str, **settings: str) -> Iterator[Server]:
-    """Serve the application with its spans sent to ``endpoint``."""
-    port = free_port()
-    environ = {
-        **os.environ,
-        "OTLP_ENDPOINT": endpoint,
-        "OTLP_API_KEY": KEY,
-        "OTLP_METRICS_INTERVAL_SECONDS": "0",
-        "LOG_FORMAT": "json",
-        "TRACE_SAMPLE_RATE": "1",
-        **settings,
-    }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "tests.support.telemetry_app:serve", "--port", str(port)]
-    url = f"http://{LOOPBACK}:{port}"
-    with (
-        ServerProcess(command, environ=environ, directory=ROOT) as process,
-        httpx.Client(base_url=url, trust_env=False, timeout=SOON_SECONDS) as client,
-    ):
-        process.wait_for_http(f"{url}/metrics", START_SECONDS)
-        yield Server(process, client)
 
 
 @pytest.mark.parametrize(
