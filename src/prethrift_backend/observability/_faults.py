@@ -11,7 +11,6 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, NamedTuple
@@ -184,7 +183,5 @@ def _frames(trace: TracebackType | None) -> tuple[Frame, ...]:
 
 def _frame(node: TracebackType) -> Frame:
     code = node.tb_frame.f_code
-    module = ""
-    with suppress(Exception):  # globals that somebody has made of something else than a dict
-        module = str(node.tb_frame.f_globals.get("__name__", ""))
-    return Frame(code.co_filename, node.tb_lineno, code.co_qualname, module)
+    module = node.tb_frame.f_globals.get("__name__")
+    return Frame(code.co_filename, node.tb_lineno, code.co_qualname, module if type(module) is str else "")

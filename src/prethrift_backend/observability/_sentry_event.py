@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import get_current_span
@@ -23,6 +24,9 @@ from prethrift_backend.observability.context import RequestContext
 _CONTEXT_LINES: Final = 5
 _MAX_LINE: Final = 256
 _MAX_TAG: Final = 200  # Sentry's own bound
+# Of one log line; arbitrary, and more than any line of ours has.
+_MAX_DATA: Final = 30
+_MAX_DATA_TEXT: Final = 1000
 _OWN: Final = "prethrift_backend"
 _LIBRARY: Final = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib") + os.sep
@@ -91,11 +95,16 @@ def _trace(request: RequestContext | None) -> Mapping[str, str] | None:
     return None
 
 
+def timestamp_of(time_ns: int) -> str:
+    """Return a moment as RFC 3339 has it, in UTC with microseconds."""
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def event_of(fault: Fault) -> dict[str, Any]:
     """Build the event of ``fault``, not yet redacted; reads the source files that its stack names."""
     event: dict[str, Any] = {
         "event_id": fault.event_id,
-        "timestamp": datetime.fromtimestamp(fault.time_ns / 1e9, UTC),
+        "timestamp": timestamp_of(fault.time_ns),
         "platform": "python",
         "level": "warning" if fault.kind.is_operational else "error",
         "logger": LOGGER,
@@ -144,7 +153,8 @@ def _request(facts: RequestFacts) -> dict[str, Any]:
 
 def _breadcrumb(line: Mapping[str, Any]) -> dict[str, Any]:
     level = line.get("level", "info")
-    data = {key: value for key, value in line.items() if key not in _NOT_DATA}
+    fields = ((key, value) for key, value in line.items() if key not in _NOT_DATA)
+    data = {key: _short_text(value) for key, value in islice(fields, _MAX_DATA)}
     if isinstance(data.get("exception"), Mapping):  # the stack would be the event's own, a second time
         data["exception"] = {key: value for key, value in data["exception"].items() if key != "stack"}
     return {
@@ -155,6 +165,10 @@ def _breadcrumb(line: Mapping[str, Any]) -> dict[str, Any]:
         "timestamp": line.get("timestamp"),
         "data": data,
     }
+
+
+def _short_text(value: Any) -> Any:
+    return value[:_MAX_DATA_TEXT] if isinstance(value, str) else value
 
 
 def _exceptions(fault: Fault) -> list[dict[str, Any]]:

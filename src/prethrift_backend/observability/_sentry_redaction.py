@@ -7,49 +7,61 @@ here, and have been bounded before, by `_faults` or by Sentry's serializer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from math import isfinite
 from typing import Any, Final
 
+from prethrift_backend.observability._pace import Pace
 from prethrift_backend.observability.redaction import REDACTED, Redactor
 
 # Sixteen digits of a span's id may by chance pass for a card number.
 _IDS: Final = frozenset({"event_id", "parent_span_id", "request_id", "span_id", "trace_id"})
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
+_SIMPLE: Final = (str, int, bool)
 _SOURCE_LINES: Final = ("pre_context", "context_line", "post_context")
 # Values of local variables are not asked for. Whatever an event brings of them goes.
 _LEFT_OUT: Final = frozenset({"vars"})
 _SOURCE_CHARACTERS: Final = 8192
+# Names of Sentry's own that hold no secret: most of an event, so they are not looked up each time.
+_OPEN: Final = frozenset(
+    {"abs_path", "category", "filename", "function", "in_app", "level", "lineno", "message", "module", "type", "value"}
+)
 
 
 class EventRedaction:
-    """What makes an event fit to leave, by one `Redactor`."""
+    """What makes an event fit to leave, by one `Redactor`; made for one event, used by one thread."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self._pace = Pace()
 
     def redact(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Return ``event``, a plain tree, without secrets; the original is not changed."""
+        """Return ``event``, a plain tree, without secrets and as JSON can hold it; the original is not changed."""
         return self._mapping(event)
 
     def _mapping(self, mapping: Mapping[Any, Any]) -> dict[str, Any]:
-        if "context_line" in mapping:
-            mapping = {**mapping, **self._source(mapping)}
+        self._pace.breathe()
+        source = self._source(mapping) if "context_line" in mapping else {}
         redacted: dict[str, Any] = {}
         for key, value in mapping.items():
-            if key not in _LEFT_OUT:
-                name = self._redactor.redact_text(str(key))
-                redacted[name] = self._member(str(key), value)
-        return redacted
+            if key not in _LEFT_OUT and key not in source:
+                redacted[self._redactor.redact_text(str(key))] = self._member(str(key), value)
+        return {**redacted, **source}
 
     def _member(self, key: str, value: Any) -> Any:
         if key in _IDS and isinstance(value, str) and _HEXADECIMAL.issuperset(value):
             return value
+        if key in _OPEN and type(value) in _SIMPLE:
+            return self._redactor.redact_text(value) if type(value) is str else value
         if not isinstance(value, (Mapping, list, tuple)):
             return self._leaf(key, value)
         return REDACTED if self._leaf(key, "x") == REDACTED else self._value(value)
 
     def _leaf(self, key: str, value: Any) -> Any:
         (redacted,) = self._redactor.redact({key: value}).values()
-        return redacted
+        if isinstance(redacted, (datetime, date, time)):
+            return redacted.isoformat()
+        return None if isinstance(redacted, float) and not isfinite(redacted) else redacted
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, Mapping):

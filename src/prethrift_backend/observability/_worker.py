@@ -44,8 +44,8 @@ class Worker(Generic[Job]):
             is_taken = not self._is_stopped and self._unfinished < self._capacity
             if is_taken:
                 self._unfinished += 1
+                self._start()  # before the job is there: a thread that has one would begin with it and hold the caller
                 self._queue.put(job)
-                self._start()
         if not is_taken:
             self._drop(job)
         return is_taken

@@ -19,7 +19,7 @@ from prethrift_backend.config import Settings
 from prethrift_backend.observability import _sentry_scope, context
 from prethrift_backend.observability._fault_limits import FaultLimits, Rate
 from prethrift_backend.observability._faults import Reported, is_fault, kind_of, take_down
-from prethrift_backend.observability._sentry_event import Fault, add_facts, event_of, facts_of
+from prethrift_backend.observability._sentry_event import Fault, add_facts, event_of, facts_of, timestamp_of
 from prethrift_backend.observability._sentry_redaction import EventRedaction
 from prethrift_backend.observability._sentry_transport import (
     CapturedEvents,
@@ -30,6 +30,7 @@ from prethrift_backend.observability._sentry_transport import (
     KeptReceiver,
     Outlet,
     Target,
+    envelope_of,
     sentry_target,
 )
 from prethrift_backend.observability._worker import Worker
@@ -46,7 +47,6 @@ _OPERATIONAL_RATE: Final = Rate(at_once=1, every_seconds=60.0)
 _BUG_RATE: Final = Rate(at_once=10, every_seconds=6.0)
 # Arbitrary. Faults wait only while one is being made into an event, for some milliseconds.
 _MAX_WAITING: Final = 100
-_OWN: Final = "prethrift_fault"
 
 
 class ErrorReporter(Protocol):
@@ -101,12 +101,12 @@ class SentryReporter:
         watch: ReportWatch,
     ) -> None:
         self._outlet = outlet
-        self._redaction = EventRedaction(redactor)
-        self._redact_query = redactor.redact_query
+        self._redactor = redactor
         self._clock = clock
         self._count = watch.count
         self._fail = watch.fail
         self._service = settings.service_name
+        self._static = _static(settings)
         self._reported = Reported()
         self._limits = FaultLimits(clock.monotonic)
         self._client = _make_client(settings, outlet, self._before_send)
@@ -144,35 +144,45 @@ class SentryReporter:
             is_handled=handled,
             kind=kind,
             chain=take_down(error),
-            facts=facts_of(request, redact_query=self._redact_query),
+            facts=facts_of(request, redact_query=self._redactor.redact_query),
             suppressed=suppressed,
         )
         return fault.event_id if self._worker.put(fault) else None
 
     def _make_event(self, fault: Fault) -> None:
         """Build, redact and hand over one event; in the reporter's thread."""
-        self._client.capture_event(event_of(fault), hint={_OWN: True})  # type: ignore[arg-type] # a plain dict
+        try:
+            event = self._finished({**self._static, **event_of(fault)})
+            self._outlet.capture_envelope(envelope_of(event, sent_at=timestamp_of(self._clock.time_ns())))
+        except Exception as error:
+            self._note(error)
+            raise  # to the worker, which drops the fault
 
     def _before_send(self, event: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Take every event through the redaction, after Sentry's serializer: the last step before the receivers."""
+        """Finish an event that the program captured itself; Sentry calls this where it did, last of all."""
         try:
-            if _OWN not in hint and not self._adopt(event, hint):
-                return None
-            event["tags"] = {"service": self._service, **(event.get("tags") or {})}
-            event.pop("server_name", None)  # a host's name says nothing that the trace does not
-            return self._redaction.redact(event)
-        except Exception as fault:  # noqa: BLE001 - an event that cannot be redacted does not leave
+            return self._finished(event) if self._adopt(event, hint) else None
+        except Exception as error:  # noqa: BLE001 - an event that cannot be redacted does not leave
             self._count("dropped", 1)
-            with suppress(Exception):  # strict would raise into Sentry's code
-                self._fail("error_event", fault)
+            self._note(error)
             return None
+
+    def _finished(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Take an event through the redaction, the last step before the receivers."""
+        event["tags"] = {"service": self._service, **(event.get("tags") or {})}
+        event.pop("server_name", None)  # a host's name says nothing that the trace does not
+        return EventRedaction(self._redactor).redact(event)
+
+    def _note(self, error: Exception) -> None:
+        with suppress(Exception):  # strict would raise it into Sentry's code, or end the thread
+            self._fail("error_event", error)
 
     def _adopt(self, event: dict[str, Any], hint: Mapping[str, Any]) -> bool:
         """Give an event of the program's own what ours have; False where its exception is none or was reported."""
         error = (hint.get("exc_info") or (None, None))[1]
         if error is not None and not (is_fault(error) and self._reported.note(error)):
             return False
-        add_facts(event, facts_of(context.current_request(), redact_query=self._redact_query))
+        add_facts(event, facts_of(context.current_request(), redact_query=self._redactor.redact_query))
         return True
 
     def enter(self) -> None:
@@ -214,11 +224,24 @@ def _make_client(
         include_local_variables=False,
         max_breadcrumbs=50,
         before_send=before_send,  # type: ignore[arg-type] # Sentry's Event is a TypedDict, ours any dictionary
-        release=f"{settings.service_name}@{settings.service_version}",
+        release=_release(settings),
         environment=settings.environment,
         server_name="",  # None would ask the system for it
         in_app_include=["prethrift_backend"],
     )
+
+
+def _static(settings: Settings) -> dict[str, Any]:
+    """Return what every event says of the process."""
+    return {
+        "release": _release(settings),
+        "environment": settings.environment,
+        "sdk": {"name": "sentry.python", "version": sentry_sdk.VERSION},
+    }
+
+
+def _release(settings: Settings) -> str:
+    return f"{settings.service_name}@{settings.service_version}"
 
 
 def make_error_reporter(

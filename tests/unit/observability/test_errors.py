@@ -8,16 +8,20 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 import sentry_sdk
+from fastapi import BackgroundTasks, FastAPI, Request
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from pydantic import SecretStr
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
+from starlette.responses import StreamingResponse
 from tests.support.sentry import Reporting, caught, exceptions_of, raised
 
 from prethrift_backend.config import Settings
@@ -27,9 +31,10 @@ from prethrift_backend.exceptions import (
     ImageStoreUnavailableError,
     ItemNotFoundError,
 )
-from prethrift_backend.observability import context, errors, get_logger, report_error
+from prethrift_backend.observability import context, errors, get_logger, instrument, report_error
 from prethrift_backend.observability._faults import Frame
 from prethrift_backend.observability._sentry_event import _is_in_app
+from prethrift_backend.observability._sentry_redaction import EventRedaction
 from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.errors import ReportWatch, make_error_reporter
 
@@ -86,9 +91,7 @@ def test_the_frames_of_the_application_are_told_from_others() -> None:
     frames = [
         Frame("/app/shop/prices.py", 1, "f", "shop.prices"),
         Frame("/venv/lib/python3.11/site-packages/starlette/routing.py", 1, "f", "starlette.routing"),
-        Frame(
-            "/venv/lib/python3.11/site-packages/prethrift_backend/cli.py", 1, "f", "prethrift_backend.search"
-        ),
+        Frame("/venv/lib/python3.11/site-packages/prethrift_backend/cli.py", 1, "f", "prethrift_backend.search"),
         Frame("/app/src/prethrift_backend/observability/asgi.py", 1, "f", "prethrift_backend.observability.asgi"),
         Frame(asyncio.__file__, 1, "f", "asyncio"),
         Frame("<frozen runpy>", 1, "f", "runpy"),
@@ -513,7 +516,7 @@ def test_a_fault_in_reporting_does_not_reach_the_request(monkeypatch: pytest.Mon
 def test_an_event_that_cannot_be_redacted_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the redaction fails, the event is dropped and counted."""
     with Reporting(strict=False) as reporting:
-        monkeypatch.setattr(reporting.telemetry.reporter._redaction, "redact", lambda _event: 1 / 0)  # type: ignore[union-attr]
+        monkeypatch.setattr(EventRedaction, "redact", lambda _self, _event: 1 / 0)
         reporting.capture(raised(ValueError("x")))
         sentry_sdk.capture_message("x")
 
@@ -561,3 +564,81 @@ def test_a_reporter_is_made_for_a_dsn_and_for_a_spotlight() -> None:
 
             assert made is not None
             made.close(0.0)
+
+
+SECRET = "hunter2canary"
+
+
+@pytest.fixture
+def shop(reporting: Reporting) -> httpx.AsyncClient:
+    """Give a client of an application that fails with a secret wherever one can stand."""
+    app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
+
+    @app.post("/items/{item}")
+    async def fail(item: str, request: Request) -> None:
+        """Fail with the secret in a local variable, in a log line and in two texts."""
+        password = (await request.body()).decode()
+        get_logger("shop").warning("payment_refused", password=password, reason=f"token={password}")
+        try:
+            raise KeyError(f"postgresql://app:{password}@db/shop")
+        except KeyError as error:
+            raise RuntimeError(f"Authorization: Bearer {password}{password}") from error
+
+    @app.get("/later")
+    async def later(tasks: BackgroundTasks) -> None:
+        """Answer, and fail afterwards."""
+        tasks.add_task(_fail_with_secrets)
+
+    @app.get("/half")
+    async def half() -> StreamingResponse:
+        """Fail in the middle of the body."""
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"half"
+            raise ValueError("the other half")
+
+        return StreamingResponse(body())
+
+    transport = httpx.ASGITransport(instrument(app, reporting.telemetry), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://shop.test")
+
+
+async def test_no_secret_of_a_request_leaves(reporting: Reporting, shop: httpx.AsyncClient) -> None:
+    """In path, query, header, cookie, body, local variable, log line and text: none is in what Sentry gets."""
+    response = await shop.post(
+        f"/items/{SECRET}",
+        params={"token": SECRET, "q": "shoes"},
+        headers={"authorization": f"Bearer {SECRET}", "x-api-key": SECRET, "cookie": f"session={SECRET}"},
+        content=SECRET.encode(),
+    )
+
+    event = reporting.event
+    assert SECRET.encode() not in b"".join(reporting.captured.envelopes)
+    assert event["request"]["query_string"] == [["q", "shoes"]]
+    assert [crumb["message"] for crumb in event["breadcrumbs"]["values"]] == ["payment_refused"]
+    assert event["tags"]["request_id"] == response.headers["x-request-id"]
+
+
+async def test_a_failure_after_the_answer_is_on_its_trace(reporting: Reporting, shop: httpx.AsyncClient) -> None:
+    """A background task that fails is an event of the request that started it."""
+    response = await shop.get("/later")
+
+    event = reporting.event
+    assert (response.status_code, event["tags"]["log_event"]) == (200, "background_task_failed")
+    assert event["contexts"]["trace"]["trace_id"] == response.headers["x-trace-id"]
+    assert event["transaction"] == "GET /later"
+
+
+async def test_a_failure_in_the_middle_of_an_answer_is_an_event(reporting: Reporting, shop: httpx.AsyncClient) -> None:
+    """That the status was sent already does not hide it."""
+    with suppress(Exception):
+        await shop.get("/half")
+
+    assert exceptions_of(reporting.event)[-1]["value"] == "the other half"
+
+
+async def test_what_the_caller_got_wrong_is_no_event(reporting: Reporting, shop: httpx.AsyncClient) -> None:
+    """Neither an unknown path nor a wrong method is reported."""
+    statuses = [(await shop.get("/nowhere")).status_code, (await shop.get("/items/1")).status_code]
+
+    assert (statuses, reporting.events) == ([404, 405], [])

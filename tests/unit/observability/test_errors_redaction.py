@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def test_secrets_do_not_leave(event: dict[str, Any]) -> None:
 def test_source_lines_pass_the_value_rules() -> None:
     """A literal in the source around a frame is hidden, and the lines stay the lines they were."""
     frame = {
-        "pre_context": ["def connect():", f'    dsn = "postgresql://app:{CANARY}@db/shop"'],
+        "pre_context": ["password", f'    dsn = "postgresql://app:{CANARY}@db/shop"'],
         "context_line": f'    return open(dsn, password="{CANARY}")',
         "post_context": ["", "def close():"],
         "lineno": 12,
@@ -55,8 +56,9 @@ def test_source_lines_pass_the_value_rules() -> None:
 
     assert CANARY not in json.dumps(redacted)
     assert [len(redacted[name]) for name in ("pre_context", "post_context")] == [2, 2]
+    assert redacted["pre_context"][1].startswith("    dsn = ")
     assert redacted["context_line"].startswith("    return open(dsn, password=")
-    assert (redacted["pre_context"][0], redacted["post_context"][1]) == ("def connect():", "def close():")
+    assert (redacted["pre_context"][0], redacted["post_context"][1]) == ("password", "def close():")
 
 
 def test_a_key_over_several_lines_of_source_takes_them_all() -> None:
@@ -84,6 +86,13 @@ def test_what_is_no_secret_stays() -> None:
     }
 
     assert STANDARD.redact(event) == event
+
+
+def test_what_json_cannot_hold_is_made_so_that_it_can() -> None:
+    """A field that is no number, or a date, does not cost the event."""
+    event = {"extra": {"share": float("nan"), "at": datetime(2026, 1, 2, tzinfo=UTC), "most": float("inf")}}
+
+    assert STANDARD.redact(event) == {"extra": {"share": None, "at": "2026-01-02T00:00:00+00:00", "most": None}}
 
 
 def test_a_users_own_rules_hold() -> None:
