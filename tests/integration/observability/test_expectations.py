@@ -94,9 +94,7 @@ def test_point_26_an_exporter_that_fails_is_seen_and_feeds_nothing_back(otlp_rec
         assert len(server.lines("export_failed")) == 1
         assert len(server.lines("request_completed")) >= 3
         assert "urllib3" not in server.process.output
-    assert {name for request in otlp_receiver.requests for name in request.span_names} == {
-        "GET /items/{item}", "look_up",
-    }  # fmt: skip
+    assert set(_span_names(otlp_receiver.requests)) == {"GET /items/{item}", "look_up"}
 
 
 async def test_point_27_a_statement_is_one_span_without_its_values(migrated_database_url: str) -> None:
@@ -136,8 +134,14 @@ def test_point_30_a_real_server_says_what_the_tests_in_memory_say(otlp_receiver:
         assert counted == [1] * len(asked)
         lines = server.lines("request_completed")
         assert [line["status_code"] for line in lines] == statuses
-    names = [name for request in otlp_receiver.requests for name in request.span_names if name != "look_up"]
-    assert sorted(names) == ["GET", "GET /fail", "GET /items/{item}", "HEAD /items/{item}"]
+    assert sorted(_span_names(otlp_receiver.requests)) == [
+        "GET", "GET /fail", "GET /items/{item}", "HEAD /items/{item}", "look_up",
+    ]  # fmt: skip
+
+
+def _span_names(requests: list[Request]) -> list[str]:
+    """Return the names of all spans but those for work after an answer, which a busy machine draws out by itself."""
+    return [name for request in requests for name in request.span_names if name != "background"]
 
 
 def test_each_of_the_thirty_points_has_a_test() -> None:
