@@ -37,7 +37,7 @@ class StreamOutput:
     """A stream of text or bytes that somebody else owns, standard output as a rule.
 
     What has a file descriptor is written to by that, past the stream's own buffer: a thread that hangs in a pipe which
-    nobody reads would hold the buffer's lock, and the interpreter aborts when it cannot take that lock at its end.
+    nobody reads would hold the buffer's lock, and whoever prints, and the interpreter at its end, would wait for it.
     """
 
     def __init__(self, stream: IO[Any]) -> None:
