@@ -91,6 +91,7 @@ class Exchange:
         made.is_quiet = self.scope.is_quiet
         if self._telemetry.reporter is not None:
             made.breadcrumbs = deque(maxlen=_BREADCRUMBS)
+            made.query_string = self.scope.get("query_string") or b""  # for the event, which redacts it
         return made
 
     def _request_id(self, identity: Mapping[bytes, Sequence[bytes]]) -> str:
