@@ -6,7 +6,7 @@ import time
 
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from tests.support.exporting import AWAY, QueueUnderTest, ScriptedTransport, Watched, sample_span
+from tests.support.exporting import AWAY, SUCCESS, QueueUnderTest, ScriptedTransport, Watched, sample_span
 from tests.support.waiting import wait_for
 
 from prethrift_backend.observability._queue import Backoff, ExportQueue, Limits, close_together
@@ -178,6 +178,35 @@ def test_pauses_double_up_to_a_bound() -> None:
     assert test.watched.drops == {}
 
 
+def test_an_arrival_ends_the_row() -> None:
+    """After a success the next failure is the first again."""
+    test = QueueUnderTest(AWAY, AWAY, SUCCESS, AWAY)
+    test.put()
+    test.queue.cycle()
+    test.put()
+    test.queue.cycle()
+
+    assert [seconds for seconds in test.time.waits if seconds is not None] == pytest.approx([1, 1, 2, 1, 1])
+
+
+def test_a_wake_up_without_reason_does_not_shorten_a_pause() -> None:
+    """A put that is late to wake the thread is no reason to try the receiver sooner."""
+    test = QueueUnderTest()
+    test.put(512)
+    attempts: list[float] = []
+
+    def answer() -> Reply:
+        attempts.append(test.time.now)
+        return AWAY if len(attempts) == 1 else SUCCESS
+
+    test.transport.answer = answer
+    test.time.on_tick = test.queue._wake.set
+
+    test.queue.cycle()
+
+    assert attempts == pytest.approx([0.0, 1.0])
+
+
 def test_half_of_a_pause_is_chance() -> None:
     """Processes that lost their receiver together do not come back together."""
     test = QueueUnderTest()
@@ -308,6 +337,7 @@ def test_closing_before_a_dead_receiver_makes_one_attempt() -> None:
 
     assert len(test.transport.sent) == 1
     assert test.watched.drops == {"shutdown": 1_500}
+    assert len(test.queue) == 0
     assert test.time.waits == []
 
 

@@ -100,7 +100,7 @@ def test_lengths_are_by_receiver() -> None:
 
 def test_the_queue_is_shown_at_the_scrape() -> None:
     """``telemetry_queue_length`` is read when somebody looks."""
-    recorder = Recorder(otlp_endpoint="http://127.0.0.1:1")
+    recorder = Recorder(otlp_endpoint="http://127.0.0.1:1", otlp_metrics_interval_seconds=0)
     try:
         assert recorder.sample("telemetry_queue_length", exporter="otlp") == 0
     finally:

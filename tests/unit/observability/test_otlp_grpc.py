@@ -78,7 +78,8 @@ def test_the_library_is_not_loaded_for_http() -> None:
     script = (
         "import sys; from prethrift_backend.config import Settings; "
         "from prethrift_backend.observability import configure; "
-        "telemetry = configure(Settings(otlp_endpoint='http://127.0.0.1:1')); telemetry.close(); "
+        "settings = Settings(otlp_endpoint='http://127.0.0.1:1', otlp_metrics_interval_seconds=0); "
+        "configure(settings).close(); "
         "sys.exit('grpc' in sys.modules)"
     )
 
