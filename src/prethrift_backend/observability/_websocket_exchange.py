@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from prethrift_backend.observability._endpoints import endpoint_template
 from prethrift_backend.observability._exchange import (
@@ -15,7 +15,7 @@ from prethrift_backend.observability._exchange import (
     milliseconds,
     span_name,
 )
-from prethrift_backend.observability._names import WEBSOCKET_CLOSED, WEBSOCKET_FAILED
+from prethrift_backend.observability._names import UNMATCHED, WEBSOCKET_CLOSED, WEBSOCKET_FAILED
 from prethrift_backend.observability.logs import mark_reported
 from prethrift_backend.observability.setup import Telemetry
 
@@ -24,6 +24,16 @@ _ABNORMAL: Final = 1006
 _NO_CODE: Final = 1005
 _SWITCHED: Final = 101
 _REFUSED: Final = 403
+
+
+class Ending(NamedTuple):
+    """How a connection ended; what line, metrics and span say must agree, so that they are all told by this."""
+
+    endpoint: str
+    close_code: int
+    seconds: float
+    error_type: str | None
+    has_failed: bool
 
 
 class WebSocketExchange(Exchange):
@@ -101,52 +111,55 @@ class WebSocketExchange(Exchange):
             return endpoint_template(self.scope)
         except Exception as fault:  # noqa: BLE001 - never into the connection
             self._telemetry.fail("route", fault)
-            return ""
+            return UNMATCHED
 
     def _record(self, error: BaseException | None) -> None:
-        try:
-            endpoint, seconds, is_quiet = endpoint_template(self.scope), self._seconds(), self.scope.is_quiet()
-            error_type = error_type_of(error)
-            if not is_quiet:
-                self._end_span(endpoint, seconds, error_type, has_failed=isinstance(error, Exception))
-                self._count(endpoint, seconds)
-            line = self._line(endpoint, seconds, error_type)
-            self._telemetry.log("debug" if is_quiet else "info", WEBSOCKET_CLOSED, line)
-        except Exception as fault:  # noqa: BLE001 - never into the connection
-            self._telemetry.fail("websocket", fault)
+        code = _ABNORMAL if self._close_code is None else self._close_code
+        end = Ending(self._endpoint(), code, self._seconds(), error_type_of(error), isinstance(error, Exception))
+        is_quiet = self.scope.is_quiet()
+        steps = (self._log_quietly,) if is_quiet else (self._end_span, self._count, self._log)
+        for step in steps:
+            try:
+                step(end)
+            except Exception as fault:  # noqa: BLE001 - never into the connection, nor into the next step
+                self._telemetry.fail(f"websocket{step.__name__}", fault)
 
-    def _code(self) -> int:
-        return _ABNORMAL if self._close_code is None else self._close_code
-
-    def _end_span(self, endpoint: str, seconds: float, error_type: str | None, *, has_failed: bool) -> None:
-        if not (self._span.is_sampled or has_failed):
+    def _end_span(self, end: Ending) -> None:
+        if not (self._span.is_sampled or end.has_failed):
             return
-        attributes = self._span_attributes(endpoint, error_type)
+        attributes = self._span_attributes(end.endpoint, end.error_type)
         attributes["network.protocol.name"] = "websocket"
         attributes["http.response.status_code"] = self._status
-        attributes["prethrift.websocket.close_code"] = self._code()
+        attributes["prethrift.websocket.close_code"] = end.close_code
         attributes["prethrift.websocket.messages_received"] = self._received
         attributes["prethrift.websocket.messages_sent"] = self._sent
-        self._span.end(span_name("WEBSOCKET", endpoint), attributes, seconds=seconds, has_failed=has_failed)
+        name = span_name("WEBSOCKET", end.endpoint)
+        self._span.end(name, attributes, seconds=end.seconds, has_failed=end.has_failed)
 
-    def _count(self, endpoint: str, seconds: float) -> None:
+    def _count(self, end: Ending) -> None:
         counts = self._telemetry.requests
-        counts.count_connection(endpoint, self._code(), seconds)
-        counts.count_messages(endpoint, received=self._received, sent=self._sent)
+        counts.count_connection(end.endpoint, end.close_code, end.seconds)
+        counts.count_messages(end.endpoint, received=self._received, sent=self._sent)
         if self.context.statements:
             counts.observe_statements(self.context.statements)
 
-    def _line(self, endpoint: str, seconds: float, error_type: str | None) -> dict[str, Any]:
+    def _log(self, end: Ending) -> None:
+        self._telemetry.log("info", WEBSOCKET_CLOSED, self._line(end))
+
+    def _log_quietly(self, end: Ending) -> None:
+        self._telemetry.log("debug", WEBSOCKET_CLOSED, self._line(end))
+
+    def _line(self, end: Ending) -> dict[str, Any]:
         line: dict[str, Any] = {
-            "endpoint": endpoint,
+            "endpoint": end.endpoint,
             "accepted": self._status == _SWITCHED,
-            "close_code": self._code(),
-            "duration_ms": milliseconds(seconds),
+            "close_code": end.close_code,
+            "duration_ms": milliseconds(end.seconds),
             "messages_received": self._received,
             "messages_sent": self._sent,
         }
-        if error_type is not None:
-            line["error_type"] = error_type
+        if end.error_type is not None:
+            line["error_type"] = end.error_type
         if self.context.client_trace_id is not None:
             line["client_trace_id"] = self.context.client_trace_id
         if self.context.statements:

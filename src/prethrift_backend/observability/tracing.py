@@ -176,8 +176,16 @@ class Tracing:
 
 
 def _limits(max_attributes: int) -> SpanLimits:
+    # All of them are given: what is not, the SDK reads from the environment, and raises where it cannot.
     return SpanLimits(
-        max_attributes=max_attributes, max_events=_MAX_ITEMS, max_links=_MAX_ITEMS, max_attribute_length=_MAX_TEXT
+        max_attributes=_MAX_ITEMS,
+        max_events=_MAX_ITEMS,
+        max_links=_MAX_ITEMS,
+        max_span_attributes=max_attributes,
+        max_event_attributes=_MAX_ITEMS,
+        max_link_attributes=_MAX_ITEMS,
+        max_attribute_length=_MAX_TEXT,
+        max_span_attribute_length=_MAX_TEXT,
     )
 
 

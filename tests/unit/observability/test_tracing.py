@@ -1,5 +1,6 @@
 """Which requests have a span, what it says, and what the spans of an application's own code are below it."""
 
+import asyncio
 import io
 import os
 import subprocess
@@ -250,6 +251,20 @@ async def test_a_failed_background_task_is_on_the_trace_of_its_request(rate: int
     assert recorder.sample("http_background_duration_seconds_count", status="error") == 1
 
 
+async def test_a_cancelled_background_task_is_told_apart() -> None:
+    """A task that the server stopped is neither a success nor an error, and always counts."""
+    recorder = TracedRecorder()
+
+    async def task() -> None:
+        raise asyncio.CancelledError
+
+    await _answered_with(recorder, task)
+
+    _, background = recorder.spans
+    assert (background.status.status_code.name, recorder.errors.errors) == ("UNSET", [])
+    assert recorder.sample("http_background_duration_seconds_count", status="cancelled") == 1
+
+
 async def test_breadcrumbs_are_kept_only_for_a_reporter() -> None:
     """Without somebody who wants them the last lines of a request are not kept."""
     kept: list[bool] = []
@@ -318,6 +333,20 @@ async def test_a_fault_in_making_the_span_does_not_reach_the_request(monkeypatch
     answer = await served(recorder, work)
 
     assert (answer.status, recorder.telemetry.errors) == (200, 1)
+
+
+async def test_a_fault_in_counting_a_connection_loses_neither_span_nor_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of a connection does not depend on one another either."""
+    recorder = TracedRecorder(strict=False)
+    monkeypatch.setattr(recorder.telemetry.requests, "count_connection", None)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.close", "code": 1000})
+
+    await drive(instrument(app, recorder.telemetry), {**http_scope(), "type": "websocket"})
+
+    assert (recorder.telemetry.errors, len(recorder.spans)) == (1, 1)
+    assert len(recorder.lines("websocket_closed")) == 1
 
 
 async def test_a_fault_in_ending_the_span_loses_neither_count_nor_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -512,3 +541,11 @@ async def test_a_contract_without_our_families_is_no_fault() -> None:
     telemetry.close()
     assert [answer.error for answer in answers] == [None, None]
     assert (telemetry.errors, sink.names) == (0, ["GET", "background", "WEBSOCKET"])
+
+
+def test_a_word_in_the_environment_of_the_sdk_does_not_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our bounds are our own: a limit for another program that is not even a number changes nothing."""
+    for name in ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"):
+        monkeypatch.setenv(name, "many")
+
+    assert TracedRecorder().telemetry.tracing.start_server_span({}).is_sampled
