@@ -191,6 +191,8 @@ class Writer:
         if urgent:
             self._is_urgent = True
         if self._is_asleep or (urgent and self._is_gathering):
+            # Until the thread has the interpreter's lock many lines may come: it is rung for once.
+            self._is_asleep = self._is_gathering = False
             self._bell.put(None)
 
     @property
