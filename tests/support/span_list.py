@@ -87,6 +87,12 @@ class Traced:
         value: float | None = self.telemetry.metrics.registry.get_sample_value(name, labels)
         return value
 
+    def exemplars(self, family: str) -> list[dict[str, str]]:
+        """Return the exemplars of a family's samples."""
+        metrics = self.telemetry.metrics.registry.collect()
+        samples = [sample for metric in metrics for sample in metric.samples if sample.name.startswith(family)]
+        return [dict(sample.exemplar.labels) for sample in samples if sample.exemplar]
+
     @contextlib.contextmanager
     def request(self, *, is_sampled: bool = True) -> Iterator[RequestContext]:
         """Be in a request, below a server span that is recorded or not."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, get_current_span
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_span_id, format_trace_id, get_current_span
 
 from prethrift_backend.observability import context
 
@@ -49,6 +49,15 @@ def start_child(
     if signals is None or recording_span() is None:
         return None
     return signals.tracer(scope).start_span(name, kind=kind, attributes=attributes, start_time=started_ns)
+
+
+def exemplar_of(span: Span) -> dict[str, str] | None:
+    """Return the ids that lead from a figure to ``span``; None where it is not sampled, or figures have no room."""
+    signals = context.current_signals()
+    ids = span.get_span_context()
+    if signals is None or not ids.trace_flags.sampled or not signals.metrics.takes_exemplars:
+        return None
+    return {"trace_id": format_trace_id(ids.trace_id), "span_id": format_span_id(ids.span_id)}
 
 
 def note_end(span: Span, error: BaseException | None, *, error_type: str | None = None) -> None:

@@ -19,8 +19,6 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import (
     INVALID_SPAN,
     Span,
-    format_span_id,
-    format_trace_id,
     get_current_span,
     set_span_in_context,
 )
@@ -42,7 +40,7 @@ from prethrift_backend.observability._names import (
     SEARCH_DURATION_SECONDS,
     SEARCH_OPERATIONS_TOTAL,
 )
-from prethrift_backend.observability.child_spans import OUTCOME, Attribute, is_cancellation, note_end
+from prethrift_backend.observability.child_spans import OUTCOME, Attribute, exemplar_of, is_cancellation, note_end
 
 Exemplar = dict[str, str] | None
 
@@ -244,21 +242,14 @@ class Operation:
         if status == "error" and kind is not None:
             line["error_type"] = kind.__qualname__
         try:
-            self._count(signals, status, seconds)
+            self._count(status, seconds)
             signals.logger(LOGGER).debug(self._kind.event, **line)
         finally:
             self._end_span(status, error)
 
-    def _count(self, signals: context.Signals, status: str, seconds: float) -> None:
+    def _count(self, status: str, seconds: float) -> None:
         self._kind.family.labels(**{self._kind.label: self._name, "status": status}).inc()
-        exemplar = self._exemplar() if signals.metrics.takes_exemplars else None
-        self._kind.duration.labels(**{self._kind.label: self._name}).observe(seconds, exemplar)
-
-    def _exemplar(self) -> Exemplar:
-        own = self._span.get_span_context()
-        if not own.trace_flags.sampled:
-            return None
-        return {"trace_id": format_trace_id(own.trace_id), "span_id": format_span_id(own.span_id)}
+        self._kind.duration.labels(**{self._kind.label: self._name}).observe(seconds, exemplar_of(self._span))
 
     def _end_span(self, status: str, error: BaseException | None) -> None:
         self._leave()

@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from prethrift_backend.observability.child_spans import note_end, recording_span, report, start_child
+from prethrift_backend.observability.child_spans import exemplar_of, note_end, recording_span, report, start_child
 from prethrift_backend.observability.context import current_request
 from prethrift_backend.observability.operations import DB_STATEMENT_DURATION
 from prethrift_backend.stores._sql_text import Described, describe
@@ -42,7 +42,8 @@ class _Running:
         """Count it, and end its span, if it has one."""
         operation = self.described.operation
         label = operation if operation in _COUNTED else _OTHER
-        DB_STATEMENT_DURATION.labels(operation=label).observe(time.perf_counter() - self.started)
+        exemplar = None if self.span is None else exemplar_of(self.span)
+        DB_STATEMENT_DURATION.labels(operation=label).observe(time.perf_counter() - self.started, exemplar)
         if self.span is None:
             return
         if error is not None:
@@ -54,7 +55,8 @@ def observe_engine(engine: AsyncEngine | Engine, *, attributes: Mapping[str, str
     """Make a span of each statement below a span that is recorded, count it for its request, and observe its time.
 
     ``attributes`` are on each span: what `server_attributes` says of the address. Engines made of this one by
-    ``execution_options`` are observed with it. Observing an engine twice is the same as once.
+    ``execution_options`` are observed with it. Observing an engine twice is the same as once. A statement whose rows
+    are streamed ends, as far as this sees, when the first of them can be read.
     """
     target = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     if _is_observed(target):

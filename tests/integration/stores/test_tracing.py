@@ -73,6 +73,17 @@ async def test_a_span_lasts_as_long_as_its_statement(traced_all: Traced, postgre
     assert total >= 0.05
 
 
+async def test_the_duration_leads_to_its_statement(traced_all: Traced, postgres: Postgres) -> None:
+    """The histogram's exemplar has the ids of the statement's span."""
+    with traced_all.request():
+        await _run(postgres, "SELECT 1")
+
+    context = traced_all.spans.named("SELECT").context
+    (exemplar,) = traced_all.exemplars("db_statement_duration_seconds")
+    assert context is not None
+    assert exemplar == {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+
+
 async def test_every_kind_of_statement_is_counted(traced_all: Traced, postgres: Postgres) -> None:
     """Outside of a request, and unsampled, statements make no spans and are observed by what they do."""
     async with postgres.begin() as connection:

@@ -3,13 +3,19 @@
 import asyncio
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from opentelemetry.trace import get_current_span
 from tests.support.span_list import Traced, attributes, traced
+from tests.support.waiting import wait_for_async
 
-from prethrift_backend.embeddings import ModelEmbeddings
+from prethrift_backend.embeddings import CLIP_DIMENSIONS, TEXT_DIMENSIONS, ModelEmbeddings, Vector
 from prethrift_backend.embeddings._tracking import TrackedEmbedding, note_cache_result
 from prethrift_backend.embeddings.batching import Ticket
 from prethrift_backend.exceptions import ModelsNotReadyError
+from prethrift_backend.observability.context import current_request
+
+DEADLINE_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -69,6 +75,53 @@ async def test_a_caller_who_gives_up_in_a_batch_has_waited_all_the_same(traced_a
 
     assert attributes(traced_all.spans.named("embedding clip"))["outcome"] == "cancelled"
     assert traced_all.sample("embedding_batch_size_sum", operation_type="clip") == 2
+
+
+class Models:
+    """A models' process that answers when it is told to, and notes whose trace it works in."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.seen: list[bool] = []
+
+    async def request(self, operation: str, fields: dict[str, list[str]]) -> Vector:
+        """Answer each text with the same vector."""
+        self.seen.append(get_current_span().is_recording() or current_request() is not None)
+        await self.opened.wait()
+        dimensions = TEXT_DIMENSIONS if operation == "text" else CLIP_DIMENSIONS
+        return np.full((len(fields["texts"]), dimensions), dimensions**-0.5, dtype=np.float32)
+
+
+async def test_searches_at_the_same_time_have_their_own_traces(
+    traced_all: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of a batch has its span in its own trace, with the size of the batch; the model works in nobody's trace."""
+    models, embeddings = Models(), ModelEmbeddings(clip_model="clip", text_model="text")
+    monkeypatch.setattr(embeddings, "_process", models)
+
+    async def search(q: str) -> None:
+        with traced_all.request():
+            await embeddings.embed_query(q)
+
+    tasks = [asyncio.create_task(search("first"))]
+    await wait_for_async(lambda: len(models.seen) == 2, DEADLINE_SECONDS, what="both models work")
+    tasks += [asyncio.create_task(search(q)) for q in ("a", "b", "c", "a")]
+    waiting = {"clip": 3, "text": 3}
+    await wait_for_async(lambda: embeddings.queue_lengths == waiting, DEADLINE_SECONDS, what="three wait for each")
+    models.opened.set()
+    await asyncio.gather(*tasks)
+    await embeddings.aclose()
+
+    clips = traced_all.spans.all_named("embedding clip")
+    caches = [attributes(span)["embedding.cache"] for span in traced_all.spans.all_named("server")]
+    assert sorted(str(attributes(span)["embedding.batch_size"]) for span in clips) == ["1", "3", "3", "3"]
+    assert len({span.context.trace_id for span in clips if span.context}) == 4
+    assert {tuple(traced_all.spans.path(span)) for span in clips} == {("server", "embedding clip")}
+    assert sorted(map(str, caches)) == ["joined", "miss", "miss", "miss", "miss"]
+    assert models.seen == [False] * 4
+    assert traced_all.sample("embedding_batch_size_sum", operation_type="text") == 4
+    assert traced_all.sample("embedding_batch_size_count", operation_type="text") == 2
+    assert traced_all.sample("embedding_queue_wait_seconds_count", operation_type="text") == 4
 
 
 async def test_without_models_nothing_has_waited(traced_all: Traced) -> None:

@@ -214,11 +214,6 @@ def test_an_unsampled_trace_has_no_spans_and_every_count(traced_all: Traced) -> 
     assert traced_all.sample("search_duration_seconds_count", search_type="text") == 1
 
 
-def _exemplars(made: Traced, family: str) -> list[dict[str, str]]:
-    samples = [sample for metric in made.telemetry.metrics.registry.collect() for sample in metric.samples]
-    return [sample.exemplar.labels for sample in samples if sample.name.startswith(family) and sample.exemplar]
-
-
 def test_the_duration_leads_to_the_span_when_it_is_sampled(traced_all: Traced) -> None:
     """The histogram's exemplar has the ids of the operation's own span; an unsampled one leaves none."""
     with track_embedding_operation("clip"):
@@ -227,10 +222,10 @@ def test_the_duration_leads_to_the_span_when_it_is_sampled(traced_all: Traced) -
         pass
 
     (span,) = traced_all.spans.spans
-    (exemplar,) = _exemplars(traced_all, "embedding_duration_seconds")
+    (exemplar,) = traced_all.exemplars("embedding_duration_seconds")
     assert span.context is not None
     assert exemplar == {"trace_id": f"{span.context.trace_id:032x}", "span_id": f"{span.context.span_id:016x}"}
-    assert _exemplars(traced_all, "search_duration_seconds") == []
+    assert traced_all.exemplars("search_duration_seconds") == []
 
 
 def test_one_object_is_one_run() -> None:
