@@ -1,4 +1,4 @@
-"""Logs and metrics of a process, and the one ASGI layer that feeds them for each request.
+"""Logs, metrics, traces and errors of a process, and the one ASGI layer that feeds them for each request.
 
 ``configure(settings)`` makes a `Telemetry`; ``instrument(app, telemetry)`` puts it around an application. Nothing is
 set up by an import, and several telemetries may live in one process.

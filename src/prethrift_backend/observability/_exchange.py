@@ -127,6 +127,12 @@ class Exchange:
         others.append((TRACE_ID_HEADER, self._span.trace_id.encode("ascii")))
         return {**message, "headers": others}
 
+    def _note_on_span(self, error: Exception) -> None:
+        try:
+            self._span.note_exception(error)
+        except Exception as fault:  # noqa: BLE001 - never into the request
+            self._telemetry.fail("span", fault)
+
     def _report(self, event: str, error: Exception, fields: Mapping[str, Any]) -> None:
         """Say once that the application did not handle ``error``: an error event and an ERROR line."""
         telemetry = self._telemetry

@@ -155,7 +155,7 @@ class HttpExchange(Exchange):
         if self._client_gone:
             mark_reported(error)  # what breaks because nobody is there is no fault; the line names its type
         elif isinstance(error, Exception):
-            self._span.note_exception(error)
+            self._note_on_span(error)
             self._report(REQUEST_FAILED, error, self._error_fields())
         self._record(error)
 

@@ -102,7 +102,7 @@ class WebSocketExchange(Exchange):
             self._record(None)
             return
         if isinstance(error, Exception):
-            self._span.note_exception(error)
+            self._note_on_span(error)
             self._report(WEBSOCKET_FAILED, error, {"endpoint": self._endpoint()})
         self._record(error)
 

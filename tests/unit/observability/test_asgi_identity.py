@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from tests.support.asgi import Answer, Message, Recorder, drive, http_scope
 from tests.support.traced import TracedRecorder
+from tests.unit.observability.test_asgi import build_application
 
 from prethrift_backend.observability import EXPOSED_HEADERS, Redactor, instrument, trace_headers
 
@@ -185,6 +186,21 @@ async def test_a_secret_or_a_control_character_is_no_word(word: bytes) -> None:
 
     assert "client_trace_id" not in (recorder.spans[0].attributes or {})
     assert "canary" not in recorder.text()
+
+
+@pytest.mark.parametrize(("method", "path"), [("canary", "/canary"), ("GET", "/items/canary"), ("GET", "/fail")])
+async def test_nothing_that_a_client_sends_is_on_a_span(method: str, path: str) -> None:
+    """What a span says of a request comes from closed sets, and the text of an error is redacted."""
+    recorder = TracedRecorder()
+    headers = [(b"cookie", b"s=canary"), (b"authorization", b"Basic canary99"), (b"user-agent", b"canary")]
+    scope = http_scope(method, path, headers=headers, query=b"token=canary&q=canary")
+    app = instrument(build_application(), recorder.telemetry)
+
+    await drive(app, {**scope, "scheme": "canary", "http_version": "canary", "client": ("canary", 1)})
+
+    (span,) = recorder.spans
+    assert "canary" not in span.to_json()
+    assert "hunter2" not in span.to_json()
 
 
 async def test_the_redactor_of_the_application_decides_on_ids() -> None:
