@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -37,6 +38,7 @@ class FaultLimits:
         self._max_kinds = max_kinds
         self._seen: OrderedDict[Hashable, _Seen] = OrderedDict()
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -44,6 +46,8 @@ class FaultLimits:
     def admit(self, kind: Hashable, rate: Rate) -> int | None:
         """Return how many of ``kind`` were suppressed since the last one admitted; None where this one is, too."""
         now = self._monotonic()
+        if self._pid != os.getpid():  # forked, perhaps while another thread of the parent held the lock
+            self._lock, self._pid = threading.Lock(), os.getpid()
         with self._lock:
             seen = self._seen.setdefault(kind, _Seen(due=now))
             self._seen.move_to_end(kind)

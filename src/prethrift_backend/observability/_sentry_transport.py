@@ -88,19 +88,30 @@ class HttpReceiver:
         self._worker: Worker[Envelope] = Worker(
             self._send, name=f"prethrift-{target.name}-events", capacity=_MAX_QUEUED, on_drop=self._drop
         )
-        self.stop, self.join, self.wait_idle = self._worker.stop, self._worker.join, self._worker.wait_idle
+        self._is_failing = False
+        self._is_ending = False
+        self.join, self.wait_idle = self._worker.join, self._worker.wait_idle
 
     def put(self, envelope: Envelope) -> None:
         """Take one envelope; never waits, never raises."""
         self._worker.put(envelope)
 
+    def stop(self) -> None:
+        """Take no further envelopes; those of a receiver that fails are not waited for."""
+        self._is_ending = True
+        self._worker.stop()
+
     def _send(self, envelope: Envelope) -> None:
-        if self._silent_until is not None and self._monotonic() < self._silent_until:
+        if self._is_silent() or (self._is_ending and self._is_failing):
             self._drop(envelope)
             return
         reply = self._poster.post(envelope.serialize(), content_type=_CONTENT_TYPE, timeout_seconds=_POST_SECONDS)
+        self._is_failing = reply.outcome != "success"
         self._watch.exported(self._name, "errors", reply.outcome, reply.detail)
-        self._count("sent" if reply.outcome == "success" else "dropped", _events_in(envelope))
+        self._count("dropped" if self._is_failing else "sent", _events_in(envelope))
+
+    def _is_silent(self) -> bool:
+        return self._silent_until is not None and self._monotonic() < self._silent_until
 
     def _note_limits(self, status: int, headers: Mapping[str, str]) -> None:
         seconds = silence_seconds(status, headers)

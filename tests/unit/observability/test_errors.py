@@ -368,18 +368,18 @@ def test_notes_are_part_of_the_text(reporting: Reporting) -> None:
     assert exceptions_of(reporting.event)[-1]["value"] == "x\nwhile reading page 3"
 
 
-def test_a_recursion_without_end_is_bounded(reporting: Reporting) -> None:
-    """Of a stack of a thousand frames both ends are kept."""
+def test_a_deep_stack_is_bounded(reporting: Reporting) -> None:
+    """Of a stack of hundreds of frames both ends are kept: where it began and where it failed."""
 
-    def recurse() -> None:
-        recurse()
+    def recurse(depth: int) -> None:
+        if depth:
+            recurse(depth - 1)
+        _fail_with_secrets()
 
-    reporting.capture(caught(recurse))
+    reporting.capture(caught(lambda: recurse(300)))
 
     frames = exceptions_of(reporting.event)[-1]["stacktrace"]["frames"]
-    assert len(frames) == 100
-    assert frames[-1]["function"].endswith("recurse")
-    assert frames[0]["function"] == "caught"
+    assert (len(frames), frames[0]["function"], frames[-1]["function"]) == (100, "caught", "_fail_with_secrets")
 
 
 def test_a_chain_in_a_circle_ends(reporting: Reporting) -> None:
@@ -389,6 +389,26 @@ def test_a_chain_in_a_circle_ends(reporting: Reporting) -> None:
     reporting.capture(first)
 
     assert [e["value"] for e in exceptions_of(reporting.event)] == ["second", "first"]
+
+
+def test_a_context_that_was_left_out_stays_out(reporting: Reporting) -> None:
+    """What `raise ... from None` hides is not shown; what was being handled otherwise is."""
+
+    def fail(*, hide: bool) -> None:
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            if hide:
+                raise ValueError("hidden") from None
+            raise ValueError("shown")  # noqa: B904 - the context is what is tested
+
+    reporting.capture(caught(lambda: fail(hide=True)))
+    reporting.capture(caught(lambda: fail(hide=False)))
+
+    assert [[e["type"] for e in exceptions_of(event)] for event in reporting.events] == [
+        ["ValueError"],
+        ["KeyError", "ValueError"],
+    ]
 
 
 def test_no_frame_is_held_by_what_waits(reporting: Reporting) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +57,18 @@ def test_the_kinds_that_are_kept_are_bounded() -> None:
 
     assert len(limits) == 2
     assert (limits.admit("a", MINUTELY), limits.admit("b", MINUTELY)) == (None, 0)
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
+    """A lock that was held when the process forked is nobody's in the child, which has a new one."""
+    limits = FaultLimits(FakeClock().monotonic)
+    with limits._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if limits.admit("a", MINUTELY) == 0 else 1)
+    pid, status = os.waitpid(child, 0)
+
+    assert (pid, os.waitstatus_to_exitcode(status)) == (child, 0)
 
 
 @given(pauses=st.lists(st.floats(min_value=0, max_value=200), max_size=200))

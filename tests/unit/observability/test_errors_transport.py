@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 
@@ -21,6 +22,7 @@ from prethrift_backend.observability._sentry_transport import (
     silence_seconds,
 )
 from prethrift_backend.observability._watch import ExportLog
+from prethrift_backend.observability.errors import SentryReporter
 from prethrift_backend.observability.exporting import Reply
 from prethrift_backend.observability.testing import FakeClock
 
@@ -173,3 +175,50 @@ def test_with_a_spotlight_beside_it_sentry_counts(sentry: Sentry) -> None:
 
         assert len(sentry.bodies) == 2
         assert reporting.counts() == {"sent": 1, "suppressed": 0, "dropped": 0}
+
+
+def test_a_sentry_that_hangs_does_not_hold_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the deadline what has not been begun is dropped and counted, and the end goes on."""
+    begun, released = threading.Event(), threading.Event()
+
+    def hang(_poster: HttpPoster, _body: bytes, **_options: object) -> Reply:
+        begun.set()
+        released.wait(PATIENCE_SECONDS)
+        return Reply("retry", detail="late")
+
+    monkeypatch.setattr(HttpPoster, "post", hang)
+    with Reporting(parts={"sentry_transport": None}, sentry_dsn="http://abc@sentry.example/1") as reporting:
+        reporter = reporting.telemetry.reporter
+        assert isinstance(reporter, SentryReporter)
+        for number in range(4):
+            reporting.capture(ValueError(number))
+        assert begun.wait(PATIENCE_SECONDS)
+        assert reporter._worker.wait_idle(time.monotonic() + PATIENCE_SECONDS)
+        reporter.close(time.monotonic())
+
+        assert reporting.counts() == {"sent": 0, "suppressed": 0, "dropped": 3}
+        released.set()
+
+
+def test_at_the_end_a_sentry_that_fails_is_tried_once_more_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a receiver that does not answer is dropped, and not tried for seconds one after the other."""
+    begun, released = threading.Event(), threading.Event()
+    tried = []
+
+    def fail(_poster: HttpPoster, body: bytes, **_options: object) -> Reply:
+        tried.append(body)
+        begun.set()
+        released.wait(PATIENCE_SECONDS)
+        return Reply("retry", detail="late")
+
+    monkeypatch.setattr(HttpPoster, "post", fail)
+    with Reporting() as reporting:
+        post = Post(reporting)
+        for _ in range(4):
+            post.receiver.put(_envelope())
+        assert begun.wait(PATIENCE_SECONDS)
+        post.receiver.stop()
+        released.set()
+        post.receiver.join(time.monotonic() + PATIENCE_SECONDS)
+
+        assert (len(tried), post.counts) == (1, [("dropped", 1)] * 4)
