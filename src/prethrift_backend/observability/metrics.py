@@ -127,7 +127,7 @@ class MetricSet:
         return self._of_kind(name, "histogram")
 
     def observe(self, name: str, read: Callable[[], Mapping[LabelsT, float]]) -> None:
-        """Let the values of a counter or gauge come from ``read``, called at each scrape, in the scrape's thread.
+        """Let the values of a counter or gauge come from ``read``, called at each scrape and push, in their threads.
 
         ``read`` returns the value for each tuple of label values, in the order of the contract; ``{(): 3}`` where the
         family has no labels. The family then exports nothing else. A later call replaces the earlier one. When
