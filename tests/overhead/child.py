@@ -3,7 +3,8 @@
 ``python -m tests.overhead.child MODE MODULE SAMPLED ROUTES SINK`` answers on its standard output, one line of JSON each
 time. MODE `measure`, `count` or `profile` says ``{"ready": true}`` when it is warm, takes on its standard input a count
 of requests a line, and answers with time, the interpreter's instructions, or functions. `serve` says ``{"port": …}``
-and serves until it is ended. What fails is said as ``{"error": …}``.
+and serves until it is ended, with uvicorn's parser and loop in C; `serve-in-python` with those in Python. What fails is
+said as ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tests.overhead.profiling import profile
 from tests.overhead.sink import LOOPBACK
 from tests.overhead.workload import Client, Variant, count_instructions, measure, path_of_last, warm_up
 
+_SERVERS = {"serve": {}, "serve-in-python": {"http": "h11", "loop": "asyncio"}}
 _ANSWERS = {"measure": measure, "count": count_instructions, "profile": profile}
 
 
@@ -34,8 +36,8 @@ def main(mode: str, module: str, sampled: str, routes: str, sink: str) -> None:
         built: Variant = importlib.import_module(f"tests.overhead.variants.{module}").build(
             int(routes), sink, sampled=float(sampled)
         )
-        if mode == "serve":
-            _serve(built, answers)
+        if mode in _SERVERS:
+            _serve(built, answers, **_SERVERS[mode])
         else:
             _answer(built, int(routes), answers, take=_ANSWERS[mode])
     except Exception as error:  # noqa: BLE001 - the table says what a peer failed with
@@ -65,11 +67,17 @@ def _answer(variant: Variant, routes: int, answers: IO[str], *, take: Callable[.
     os._exit(0)  # no peer's patience with a receiver that is gone
 
 
-def _serve(variant: Variant, answers: IO[str]) -> None:
+def _serve(variant: Variant, answers: IO[str], **options: Any) -> None:
     import uvicorn  # noqa: PLC0415 - the measuring child has no server, and pays for none
 
     config = uvicorn.Config(
-        variant.app, log_config=None, access_log=False, lifespan="on", server_header=False, reset_contextvars=True
+        variant.app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        reset_contextvars=True,
+        **options,
     )
     # The protocol is named because asyncio switches Nagle's algorithm off only on sockets that name it.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
 CONNECTIONS = 16
-_RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+_COUNT = re.compile(r"(\d+) requests in ([\d.]+)s")
 _FAULTS = re.compile(r"(Non-2xx or 3xx responses|Socket errors).*")
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
@@ -25,21 +26,34 @@ def name() -> str:
     return "wrk" if shutil.which("wrk") else "a client in Python"
 
 
-def requests_a_second(url: str, *, seconds: float) -> float:
-    """Ask for ``url`` over and over on sixteen connections, and return how many answers came in a second."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many answers came, and how long that took."""
+
+    answers: int
+    seconds: float
+
+    @property
+    def a_second(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+
+def put_load(url: str, *, seconds: float) -> Load:
+    """Ask for ``url`` over and over on sixteen connections; LoadFailedError where an answer is not 200."""
     if shutil.which("wrk"):
         return _by_wrk(url, seconds)
     return asyncio.run(_by_ourselves(url, seconds))
 
 
-def _by_wrk(url: str, seconds: float) -> float:
+def _by_wrk(url: str, seconds: float) -> Load:
     # wrk takes whole seconds only.
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", url]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
-    rate, fault = _RATE.search(said), _FAULTS.search(said)
-    if rate is None or fault is not None:
+    count, fault = _COUNT.search(said), _FAULTS.search(said)
+    if count is None or fault is not None:
         raise LoadFailedError(fault[0] if fault else said)
-    return float(rate[1])
+    return Load(int(count[1]), float(count[2]))
 
 
 class _Connection(asyncio.Protocol):
@@ -75,7 +89,7 @@ class _Connection(asyncio.Protocol):
         self.fault = self.fault or f"the connection was closed: {exc}"
 
 
-async def _by_ourselves(url: str, seconds: float) -> float:
+async def _by_ourselves(url: str, seconds: float) -> Load:
     where = urlsplit(url)
     request = f"GET {where.path} HTTP/1.1\r\nhost: {where.netloc}\r\naccept: application/json\r\n\r\n".encode()
     loop = asyncio.get_running_loop()
@@ -92,4 +106,4 @@ async def _by_ourselves(url: str, seconds: float) -> float:
         transport.abort()
     if faults or not answers:
         raise LoadFailedError(faults[0] if faults else "no answer")
-    return answers / elapsed
+    return Load(answers, elapsed)

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from tests.overhead.load import requests_a_second
+from tests.overhead.load import put_load
 from tests.overhead.rows import BARE, Row
 from tests.overhead.sink import LOOPBACK
 from tests.overhead.workload import Cost, path_of_last
@@ -170,15 +170,27 @@ def race(rows: Sequence[Row], *, sink: str, rounds: int, requests: int) -> Resul
         return run_rounds({row: process for row, (process, _) in ready.items()}, results, rounds=rounds, take=take)
 
 
-def run_load(rows: Sequence[Row], *, sink: str, rounds: int, seconds: float = 1.0) -> Results:
-    """Measure the answers a second behind uvicorn, of each row in each round; the load is on for ``seconds``."""
+def count_answers(process: Child, url: str) -> float:
+    """Return how many answers come in a second of load."""
+    return put_load(url, seconds=1.0).a_second
+
+
+def run_load(
+    rows: Sequence[Row],
+    *,
+    sink: str,
+    rounds: int,
+    mode: str = "serve",
+    read: Callable[[Child, str], float] = count_answers,
+) -> Results:
+    """Put load on a uvicorn of each row in each round; ``read`` does so, and returns what is measured."""
     with ExitStack() as stack:
-        ready, results = start(stack, "serve", rows, sink=sink)
+        ready, results = start(stack, mode, rows, sink=sink)
         processes = {row: process for row, (process, _) in ready.items()}
 
-        def take(row: Row, _: Child) -> float:
+        def take(row: Row, process: Child) -> float:
             port = ready[row][1]["port"]
-            return requests_a_second(f"http://{LOOPBACK}:{port}{path_of_last(row.routes)}", seconds=seconds)
+            return read(process, f"http://{LOOPBACK}:{port}{path_of_last(row.routes)}")
 
         for row, process in processes.items():  # not counted: what is made once is made here
             take(row, process)
