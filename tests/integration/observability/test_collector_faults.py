@@ -6,9 +6,13 @@ itself is gated in tests/perf.
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 from tests.support.otlp_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw, reject
 from tests.support.ports import LOOPBACK, free_port
+from tests.support.processes import ServerProcess
 from tests.support.telemetry_server import KEY, REQUESTS, SOON_SECONDS, serving
 from tests.support.waiting import wait_for
 
@@ -56,6 +60,7 @@ def test_refused_spans_are_counted(otlp_receiver: FaultyReceiver) -> None:
         otlp_receiver.behave(answer(400))
         server.ask(5)
         server.wait(lambda: server.dropped("failed") == 10)
+        server.wait(lambda: len(server.lines("spans_dropped")) >= 2)  # written by a thread of its own
 
         assert [line["reason"] for line in server.lines("spans_dropped")] == ["rejected", "failed"]
 
@@ -143,3 +148,28 @@ def test_a_request_is_compressed_and_carries_the_key(otlp_receiver: FaultyReceiv
         assert request.headers["content-type"] == "application/x-protobuf"
         assert request.headers["authorization"] == f"Bearer {KEY}"
         assert request.wire_bytes < len(request.body) / 3
+
+
+_ONE_SPAN = """
+from prethrift_backend.config import load_settings
+from prethrift_backend.observability import configure
+
+telemetry = configure(load_settings())
+with telemetry.tracer("job").start_as_current_span("nightly"):
+    pass
+"""
+
+
+@pytest.mark.parametrize("behaviour", [answer(200), hang], ids=["answers", "hangs"])
+def test_a_process_that_ends_without_closing_sends_what_it_has(
+    otlp_receiver: FaultyReceiver, behaviour: Behaviour
+) -> None:
+    """A job that forgets to close its telemetry still sends its last spans, and ends whatever the receiver does."""
+    otlp_receiver.behave(behaviour)
+    environ = {**os.environ, "OTLP_ENDPOINT": otlp_receiver.endpoint, "OTLP_METRICS_INTERVAL_SECONDS": "0"}
+
+    with ServerProcess([sys.executable, "-c", _ONE_SPAN], environ=environ) as process:
+        status = process.wait_for_exit(SOON_SECONDS)
+
+    assert status == 0
+    assert otlp_receiver.span_names == ["nightly"]
