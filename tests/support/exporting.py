@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import random
 import threading
 from collections import Counter
@@ -14,6 +13,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from prethrift_backend.observability._http import compressed
 from prethrift_backend.observability._queue import ExportQueue, Limits, Timing
 from prethrift_backend.observability.exporting import DropReason, Outcome, Reply, Signal
 from prethrift_backend.observability.otlp import encode_traces
@@ -227,7 +227,7 @@ def wire_bytes_per_trace(traces: Sequence[Sequence[ReadableSpan]], *, batch_span
     """Return how many bytes of compressed OTLP body a trace costs, sent in batches of the queue's own size."""
     spans = [span for trace in traces for span in trace]
     batches = [spans[start : start + batch_spans] for start in range(0, len(spans), batch_spans)]
-    return sum(len(gzip.compress(encode_traces(batch), compresslevel=6, mtime=0)) for batch in batches) / len(traces)
+    return sum(len(compressed(encode_traces(batch))) for batch in batches) / len(traces)
 
 
 def event(name: str, **attributes: object) -> Event:
