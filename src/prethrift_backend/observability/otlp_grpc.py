@@ -105,6 +105,8 @@ def open_grpc(
 
     Raises ConfigurationError where the library is not installed; it names the setting and value ``asked_by``.
     """
+    # It prints on standard error by itself, lines that are no JSON; what it has to say comes back as the error as well.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         import grpc  # noqa: PLC0415 - see the head of this file
     except ImportError as error:

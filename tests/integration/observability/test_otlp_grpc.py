@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -140,3 +142,22 @@ def test_a_closed_connection_can_be_used_again(receiver: GrpcReceiver, connectio
 
     assert connection.post(TRACES_PATH, b"", timeout_seconds=5.0).outcome == "success"
     assert len(receiver.calls) == 1
+
+
+_TLS_TO_A_PLAIN_PORT = """
+import sys
+from prethrift_backend.observability.otlp_grpc import open_grpc
+
+print(open_grpc(sys.argv[1]).post("/v1/traces", b"", timeout_seconds=5.0).outcome)
+"""
+
+
+def test_the_library_does_not_print(receiver: GrpcReceiver) -> None:
+    """What fails below gRPC is in the reply, and not on standard error beside the lines of the log."""
+    endpoint = receiver.endpoint.replace("http:", "https:")
+
+    ran = subprocess.run(
+        [sys.executable, "-c", _TLS_TO_A_PLAIN_PORT, endpoint], capture_output=True, text=True, check=True
+    )
+
+    assert (ran.stdout, ran.stderr) == ("retry\n", "")
