@@ -28,7 +28,7 @@ from prethrift_backend.exceptions import (
     OperationalError,
     UnsupportedPictureError,
 )
-from prethrift_backend.observability import current_request_id, current_trace_id, get_logger, report_error
+from prethrift_backend.observability import current_request_id, current_trace_id, get_logger, redact_text, report_error
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _SCHEMA_REFERENCE = {"$ref": "#/components/schemas/Problem"}
@@ -82,7 +82,7 @@ def problem_response(
         title=status.phrase,
         status=status,
         detail=detail,
-        instance=request.url.path,
+        instance=redact_text(request.url.path),  # answers are kept and quoted like log lines
         code=code,
         request_id=current_request_id(),
         trace_id=current_trace_id(),

@@ -70,7 +70,7 @@ _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # scan the same stretch. Where a stretch of text could hold many starts, an atomic group takes the first of them or a
 # bound ends the scan.
 _SCHEME: Final = re.compile(
-    r"\b(bearer|basic|digest)(\s+)(?=[^\s,;\"']*\d|[^\s,;\"']{20})[^\s,;\"']{8,}", re.IGNORECASE
+    r"\b(bearer|basic|digest)(\s+|\+|%20)(?=[^\s,;\"']*\d|[^\s,;\"']{20})[^\s,;\"']{8,}", re.IGNORECASE
 )
 _JWT: Final = re.compile(r"(?<![\w-])(?>([\w-]*?)eyJ)[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)?")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
@@ -84,11 +84,11 @@ _COOKIE_LINE: Final = re.compile(r"(?i)(\bcookie\"?'?\s?[=:]\s?[\"']?)[^\s=;,:\"
 # Only keys with a suspicious word are matched at all: a match that is let go has consumed what stands behind it.
 _ASSIGNED_WORDS: Final = (
     "password|passwd|pwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|access[_-]?key|private[_-]?key"
-    "|signature|session[_-]?id|token|jwt|dsn"
+    r"|signature|session[_-]?id|token|jwt|dsn|\bsig\b"
 )
-# Name, separator and value; the value to its closing quotation mark, or to where the text was cut.
+# Name, separator (in a URL it may be encoded) and value; the value to its closing quotation mark, or to where the text was cut.
 _ASSIGNMENT: Final = (
-    r"(?i)((?:{words})[\w.-]{{0,40}})(\\{{0,3}}\"?'?\s?[=:]\s?\\{{0,3}})"
+    r"(?i)((?:{words})[\w.-]{{0,40}})(\\{{0,3}}\"?'?\s?(?:[=:]|%3[AD])\s?\\{{0,3}})"
     r"(\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z)|[^\s\"'&,;]+)"
 )
 _ODD: Final = re.compile(r"[\d!@#$%^&*+~]")
@@ -237,7 +237,7 @@ class Redactor:
         if "//" in cleaned and "@" in cleaned:
             cleaned = _URL_KEY.sub(rf"\1{REDACTED}@", _UNBROKEN.sub(_hide_userinfo, cleaned))
         cleaned = _KNOWN_PREFIX.sub(REDACTED, _SCHEME.sub(rf"\1\2{REDACTED}", cleaned))
-        if "=" in cleaned or ":" in cleaned:
+        if "=" in cleaned or ":" in cleaned or "%3" in cleaned:
             cleaned = self._assignment.sub(self._hide_assignment, _COOKIE_LINE.sub(rf"\1{REDACTED}", cleaned))
         cleaned = _luhn(cleaned)
         for rule in self._extra_rules:
@@ -248,7 +248,7 @@ class Redactor:
         key, separator, value = match.groups()
         quote = value[0] if value[0] in "\"'" else ""
         # "invalid token: expired" is a sentence; 'token="abc"', token=abc and "password: hunter2" are not.
-        is_sentence = "=" not in separator and not quote and not {"'", '"'} & set(separator) and not _is_odd(value)
+        is_sentence = separator.strip() == ":" and not quote and not _is_odd(value)
         verdict = self._verdict(key)
         if is_sentence or verdict == "open" or value.startswith(f"{quote}{REDACTED[:-1]}"):
             return match.group()
