@@ -69,7 +69,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def perf(session: nox.Session) -> None:
-    """Measure what has a limit: recall, batching, start, event loop; prints a table, keeps build/perf.json."""
+    """Measure what has a limit: recall, start, event loop, telemetry; prints a table, keeps build/perf.json."""
     run_pytest(session, "tests/perf", "-m", "not bench", "--benchmark-enable")
 
 
