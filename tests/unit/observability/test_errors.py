@@ -336,6 +336,29 @@ def test_bugs_at_different_places_have_rates_of_their_own(reporting: Reporting) 
     assert not any("fingerprint" in event for event in reporting.events)
 
 
+def test_what_fails_in_task_groups_is_told_apart(reporting: Reporting) -> None:
+    """All groups are raised at one place of the standard library; what counts is where their first part failed."""
+
+    def fail_here() -> None:
+        raise ValueError("here")
+
+    def fail_there() -> None:
+        raise ValueError("there")
+
+    for number in range(12):
+        part = caught(fail_here if number % 2 else fail_there)
+        reporting.capture(raised(BaseExceptionGroup("unhandled errors in a TaskGroup", [part])))
+
+    assert (len(reporting.events), reporting.counts()["suppressed"]) == (12, 0)
+
+
+def test_a_long_text_is_cut(reporting: Reporting) -> None:
+    """An exception that quotes a whole document does not send it."""
+    reporting.capture(raised(ValueError("word " * 100_000)))
+
+    assert len(exceptions_of(reporting.event)[-1]["value"]) <= 4096
+
+
 def test_a_bug_that_stays_is_sent_ten_times_a_minute(reporting: Reporting) -> None:
     """Behind the first ten there is one every six seconds, with the number of those between."""
     for _ in range(110):
@@ -483,8 +506,8 @@ def test_two_telemetries_do_not_meet() -> None:
     with Reporting(service_name="first") as first:
         with Reporting(service_name="second") as second:
             error = raised(ValueError("x"))
-            first.capture(error)
-            second.capture(error)
+            for each in (first, second, first, second):
+                each.capture(error)
             sentry_sdk.capture_message("to the last")
             assert len(second.events) == 2
         sentry_sdk.capture_message("to the one that is left")
@@ -501,6 +524,18 @@ def test_a_telemetry_that_is_closed_first_is_taken_out_of_the_row() -> None:
         sentry_sdk.capture_message("still here")
 
         assert second.event["message"] == "still here"
+
+
+def test_a_client_that_the_program_sets_up_later_stays() -> None:
+    """Closing gives back what was taken, and takes nothing that somebody else has set since."""
+    scope = sentry_sdk.Scope.get_global_scope()
+    own = sentry_sdk.Client(dsn="", transport=_Keeping([]), default_integrations=False)
+    try:
+        with Reporting():
+            scope.set_client(own)
+        assert sentry_sdk.get_client() is own
+    finally:
+        scope.set_client(None)
 
 
 def test_nothing_is_patched() -> None:
