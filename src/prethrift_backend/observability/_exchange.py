@@ -10,7 +10,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import set_span_in_context
 
 from prethrift_backend.observability import context
-from prethrift_backend.observability._endpoints import RoutedScope
+from prethrift_backend.observability._endpoints import Routed
 from prethrift_backend.observability._names import LOGGER, UNMATCHED
 from prethrift_backend.observability._red import Open
 from prethrift_backend.observability.logs import mark_reported
@@ -57,6 +57,7 @@ class Exchange:
         "_monotonic",
         "_open",
         "_request_token",
+        "_routed",
         "_span",
         "_span_token",
         "_started",
@@ -75,8 +76,9 @@ class Exchange:
         self._telemetry = telemetry
         self._forward_receive = receive
         self._forward_send = send
-        self.scope = RoutedScope(scope, quiet=quiet)
+        self.scope = dict(scope)  # a copy: a server or a test may use its own again
         self.scope[SEEN] = True
+        self._routed = Routed(self.scope, quiet=quiet)
         identity = read_identity(scope.get("headers"))
         self._span = telemetry.tracing.start_server_span(identity)
         self.context = self._make_context(identity)
@@ -86,9 +88,9 @@ class Exchange:
         made.trace_id = self._span.trace_id
         made.span_id = self._span.span_id
         made.client_trace_id = self._span.client_trace_id
-        # Methods of the scope and not of the exchange, which holds this context: no cycle for the collector to find.
-        made.route = self.scope.route
-        made.is_quiet = self.scope.is_quiet
+        # Not methods of the exchange, which holds this context: that would be a cycle for the collector to find.
+        made.route = self._routed.route
+        made.is_quiet = self._routed.is_quiet
         if self._telemetry.reporter is not None:
             made.breadcrumbs = deque(maxlen=_BREADCRUMBS)
             made.query_string = self.scope.get("query_string") or b""  # for the event, which redacts it
@@ -103,7 +105,7 @@ class Exchange:
 
     def is_quiet(self) -> bool:
         """Return whether a probe took it."""
-        return self.scope.is_quiet()
+        return self._routed.is_quiet()
 
     def enter(self) -> None:
         """Make request and span the current ones."""

@@ -167,7 +167,7 @@ class HttpExchange(Exchange):
 
     def _error_fields(self) -> dict[str, Any]:
         try:
-            method, endpoint = self.scope.route()
+            method, endpoint = self._routed.route()
         except Exception as fault:  # noqa: BLE001 - never into the request
             self._telemetry.fail("route", fault)
             return {}
@@ -195,7 +195,7 @@ class HttpExchange(Exchange):
             return
         try:
             outcome = self._outcome = self._judge(error)
-            is_quiet = self.scope.is_quiet()
+            is_quiet = self._routed.is_quiet()
         except Exception as fault:  # noqa: BLE001 - never into the request
             self._telemetry.fail("outcome", fault)
             return
@@ -207,7 +207,7 @@ class HttpExchange(Exchange):
     def _judge(self, error: BaseException | None) -> Outcome:
         status, error_type = self._ending(error)
         seconds = self._last_byte if self._finished else self._seconds()
-        return Outcome(self.scope.method_label(), endpoint_template(self.scope), status, error_type, seconds)
+        return Outcome(self._routed.method_label(), endpoint_template(self.scope), status, error_type, seconds)
 
     def _ending(self, error: BaseException | None) -> tuple[int, str | None]:
         """Return the status that counts and what went wrong: what was sent is not always how it ended."""
@@ -281,7 +281,7 @@ class HttpExchange(Exchange):
     def _note_background(self, error: BaseException | None) -> None:
         """Tell of the work after the last byte: its duration, and its span where the request's is exported."""
         outcome, ended = self._outcome, self._seconds()
-        if outcome is None or self.scope.is_quiet():
+        if outcome is None or self._routed.is_quiet():
             return
         failure = error if isinstance(error, Exception) else None
         if failure is not None and not self._span.has_ended:

@@ -116,7 +116,7 @@ class WebSocketExchange(Exchange):
     def _record(self, error: BaseException | None) -> None:
         code = _ABNORMAL if self._close_code is None else self._close_code
         end = Ending(self._endpoint(), code, self._seconds(), error_type_of(error), isinstance(error, Exception))
-        is_quiet = self.scope.is_quiet()
+        is_quiet = self._routed.is_quiet()
         steps = (self._log_quietly,) if is_quiet else (self._end_span, self._count, self._log)
         for step in steps:
             try:

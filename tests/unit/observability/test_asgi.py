@@ -231,6 +231,56 @@ async def test_a_plain_starlette_application_is_observed(recorder: Recorder) -> 
     assert recorder.lines("request_completed")[0]["endpoint"] == "/a/{x}/b/c/{y}"
 
 
+async def test_the_application_gets_a_plain_scope(recorder: Recorder) -> None:
+    """Every route that a router asks reads the scope: a subclass of dict made each of these reads slower."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope)
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    given_scope = http_scope()
+    await drive(instrument(app, recorder.telemetry), given_scope)
+
+    assert (type(seen[0]), seen[0] is given_scope) == (dict, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        ("/late/leaf/a", "/late/leaf/{name}"),
+        ("/a/1/b/leaf/2", "/a/{x}/b/leaf/{name}"),
+        ("/a/1/nothing", "/a/{x}/{path}"),
+        ("/ab/leaf/2", "/ab/leaf/{name}"),
+    ],
+)
+async def test_mounts_are_told_apart_by_the_way_that_the_request_took(
+    recorder: Recorder, path: str, endpoint: str
+) -> None:
+    """Mounts inside of mounts, beside one another with a common beginning, and added when requests were served."""
+    inside = [Route("/leaf/{name}", leaf)]
+    app = Starlette(routes=[Mount("/a/{x}", routes=[Mount("/b", routes=inside)]), Mount("/ab", routes=inside)])
+    observed = instrument(app, recorder.telemetry)
+    await drive(observed, http_scope(path="/ab/leaf/1"))
+    app.mount("/late", Starlette(routes=inside))
+
+    await drive(observed, http_scope(path=path))
+
+    assert recorder.lines("request_completed")[-1]["endpoint"] == endpoint
+
+
+async def test_a_mount_of_an_unknown_router_has_a_fixed_name(recorder: Recorder) -> None:
+    """Where nobody says which mount it was, the client's part of the path is left out all the same."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope.update(app_root_path="", root_path="/canary", endpoint=quiet_leaf)
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    await drive(instrument(app, recorder.telemetry), http_scope(path="/canary/x"))
+
+    assert recorder.lines("request_completed")[0]["endpoint"] == "/{mount}/{path}"
+
+
 async def test_the_prefix_of_a_proxy_is_not_part_of_the_template(recorder: Recorder) -> None:
     """A root_path that the server sets is left out of the label."""
     scope = {**http_scope(path="/gateway/sub/deep/a"), "root_path": "/gateway"}
