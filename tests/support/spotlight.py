@@ -54,9 +54,11 @@ def decide_spotlight(*, required: bool, is_there: Callable[[Path], bool] = Path.
 def _environ() -> dict[str, str]:
     """Return an environment in which it reaches nobody: it reports each of its own requests to its maker's Sentry.
 
-    There is no setting against that. Its client goes by this proxy, and there is none.
+    There is no setting against that. Its client goes by this proxy, where nobody listens; without `no_proxy`, of which
+    it takes an empty one for every host.
     """
-    return {**os.environ, "https_proxy": f"http://{LOOPBACK}:1", "no_proxy": ""}
+    kept = {name: value for name, value in os.environ.items() if name != "no_proxy"}
+    return {**kept, "https_proxy": f"http://{LOOPBACK}:1"}
 
 
 _COMMAND = (str(OWN_NODE) if OWN_NODE.is_file() else shutil.which("node") or "node", str(PROGRAM))

@@ -187,6 +187,10 @@ class Outlet(Transport):
         """Wait until everything is sent, at most until ``deadline`` (of ``time.monotonic``)."""
         return all(receiver.wait_idle(deadline) for receiver in self._receivers)
 
+    def flush(self, timeout: float, callback: object = None) -> None:  # noqa: ARG002 - the form of Sentry's `Transport`
+        """Wait until everything is sent, at most ``timeout`` seconds: what ``sentry_sdk.flush()`` comes to."""
+        self.wait_idle(time.monotonic() + timeout)
+
     def close(self, deadline: float) -> None:
         """Send what is there until ``deadline`` and stop; all at the same time."""
         for receiver in self._receivers:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -672,6 +673,40 @@ async def test_no_secret_of_a_request_leaves(reporting: Reporting, shop: httpx.A
     assert event["request"]["query_string"] == [["q", "shoes"]]
     assert [crumb["message"] for crumb in event["breadcrumbs"]["values"]] == ["payment_refused"]
     assert event["tags"]["request_id"] == response.headers["x-request-id"]
+
+
+def test_long_values_are_cut(reporting: Reporting, tmp_path: Path) -> None:
+    """A tag has Sentry's own bound, a field of a log line and a line of source have ours."""
+    line = {"event": "x", "level": "info", "text": "word " * 1000}
+    request = _in_request(reporting, breadcrumbs=[line], client_trace_id="word " * 1000)
+    source = tmp_path / "generated.py"
+    source.write_text(f"raise ValueError('x')  # {'word ' * 1000}\n")
+    error = caught(lambda: exec(compile(source.read_text(), str(source), "exec"), {}))  # noqa: S102 - our own text
+    assert reporting.telemetry.reporter is not None
+    reporting.telemetry.reporter.capture(error, event="request_failed", request=request)
+
+    event = reporting.event
+    assert len(event["tags"]["client_trace_id"]) == 200
+    assert len(event["breadcrumbs"]["values"][0]["data"]["text"]) == 1000
+    assert len(exceptions_of(event)[-1]["stacktrace"]["frames"][-1]["context_line"]) == 256
+
+
+def test_an_event_of_a_program_keeps_what_it_says(reporting: Reporting) -> None:
+    """Tags, user and breadcrumbs that the program set itself are not written over."""
+    request = _in_request(reporting, user_id="user-7", breadcrumbs=[{"event": "item_viewed"}])
+    token = context.enter_request(request)
+    try:
+        with sentry_sdk.new_scope() as scope:
+            scope.set_tag("endpoint", "mine")
+            scope.set_user({"id": "me"})
+            scope.add_breadcrumb(message="my own")
+            sentry_sdk.capture_message("x")
+    finally:
+        context.leave_request(token)
+
+    event = reporting.event
+    assert (event["tags"]["endpoint"], event["user"]) == ("mine", {"id": "me"})
+    assert [crumb["message"] for crumb in event["breadcrumbs"]["values"]] == ["item_viewed", "my own"]
 
 
 async def test_a_failure_after_the_answer_is_on_its_trace(reporting: Reporting, shop: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
+import sentry_sdk
 from sentry_sdk.attachments import Attachment
 from sentry_sdk.envelope import Envelope, Item
 from tests.support.sentry import PATIENCE_SECONDS, Reporting, raised
@@ -175,6 +176,15 @@ def test_with_a_spotlight_beside_it_sentry_counts(sentry: Sentry) -> None:
 
         assert len(sentry.bodies) == 2
         assert reporting.counts() == {"sent": 1, "suppressed": 0, "dropped": 0}
+
+
+def test_sentrys_own_flush_waits_for_what_is_on_its_way(sentry: Sentry) -> None:
+    """A program that captures and flushes before it ends has sent it then."""
+    with Reporting(parts={"sentry_transport": None}, sentry_dsn="http://abc@sentry.example/1"):
+        sentry_sdk.capture_message("x")
+        sentry_sdk.flush(PATIENCE_SECONDS)
+
+        assert len(sentry.bodies) == 1
 
 
 def test_a_sentry_that_hangs_does_not_hold_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
