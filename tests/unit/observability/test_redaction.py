@@ -1,13 +1,16 @@
 """Redaction: what is hidden, and what must stay readable."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.regex_steps import count_steps
 
-from prethrift_backend.observability.redaction import REDACTED, Redactor, redact, redact_query, redact_text
+from prethrift_backend.observability import redaction
+from prethrift_backend.observability.redaction import REDACTED, STANDARD, Redactor, redact, redact_query, redact_text
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 
@@ -19,6 +22,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_X
         "set-cookie", "Set_Cookie", "api_key", "X-API-Key", "apikey", "apiKey", "otlp_api_key", "token", "access_token",
         "accessToken", "csrf-token", "client_secret", "AWS_SECRET_ACCESS_KEY", "dsn", "sentry_dsn", "private_key",
         "session_id", "sessionid", "credentials", "access_tokens", "card_number", "auth", "APIKey",
+        "dbpassword", "mysecret", "authtoken", "privatekey", "DB_PASS", "sig", "bearer",
     ],
 )  # fmt: skip
 def test_a_secret_key_hides_its_value(key: str) -> None:
@@ -62,6 +66,14 @@ def test_a_name_that_only_resembles_a_secret_stays(key: str, value: object) -> N
         ("paid with 4111 1111 1111 1111", "1111 1111"),
         ("paid with 5500-0000-0000-0004", "0000-0004"),
         ("AKIAIOSFODNN7EXAMPLE", "IOSFODNN7"),
+        ("https://ghp_0123456789abcdefghij0123@github.example/x", "0123456789abcdef"),
+        ('password="two words hunter2"', "hunter2"),
+        ('{\\"password\\": \\"hunter2\\"}', "hunter2"),
+        ("password: hunter2", "hunter2"),
+        ("Cookie: theme=dark; session=canary", "canary"),
+        ("/x?next=%2F&category=token%3Dhunter2&q=Bearer+abcdef123456", "hunter2"),
+        ("/x?q=Bearer+abcdef123456", "abcdef123456"),
+        ("https://account.blob.example/x?sv=1&sig=hunter2", "hunter2"),
     ],
 )  # fmt: skip
 def test_a_secret_in_a_text_is_hidden(text: str, canary: str) -> None:
@@ -125,6 +137,41 @@ def test_an_object_without_text_is_named() -> None:
     assert "Broken" in str(redact({"x": Broken()})["x"])
 
 
+def test_a_key_is_searched_as_a_text() -> None:
+    """A key of a caller's mapping may hold a secret itself, however often it comes; a header's name too."""
+    tree = {"postgresql://u:hunter2@h/d": 1, "deep": [("token=hunter2", 1)]}
+
+    assert "hunter2" not in str([redact(tree), redact(tree)])
+
+
+def test_a_key_is_cut() -> None:
+    """A key of a megabyte is shortened, its value judged all the same."""
+    ((key, value),) = redact({"password" + "_x" * 500_000: "hunter2"}).items()
+
+    assert (len(key) < 300, value) == (True, REDACTED)
+
+
+@pytest.mark.parametrize(
+    "text", [f"{'x ' * 2035}postgresql://u:hunter2@h/d", f"{'x ' * 2035}eyJhbGci.eyJzdWIi.hunter2"]
+)
+def test_a_secret_at_the_cut_is_hidden(text: str) -> None:
+    """Where a text is cut, the rules see what stands behind the cut."""
+    assert "hunter" not in redact_text(text + " x" * 4096)
+
+
+def test_a_stack_loses_its_middle_and_no_secret() -> None:
+    """Beginning and end of a long text stay, and a secret that a cut goes through is hidden."""
+    dsn = "postgresql://u:hunter2@h/d"
+    text = f"{'a ' * 40}{dsn}{' b' * 5000} {dsn}{' c' * 40}"
+
+    shown = STANDARD.redact_long_text(text, max_characters=190)
+
+    assert "hunter" not in shown
+    assert shown.startswith("a a")
+    assert shown.endswith("c c")
+    assert "characters left out" in shown
+
+
 def test_a_circle_ends() -> None:
     """A structure that contains itself is cut at a fixed depth."""
     circle: dict[object, object] = {}
@@ -147,6 +194,13 @@ def test_rules_can_be_added() -> None:
     own = Redactor(extra_keys=["iban"], extra_rules=[lambda text: text.replace("Ann", "A.")])
 
     assert own.redact({"iban_main": "DE00", "note": "Ann"}) == {"iban_main": REDACTED, "note": "A."}
+
+
+def test_rules_of_ones_own_hold_for_queries() -> None:
+    """A redactor of one's own hides in the parameters that it keeps."""
+    own = Redactor(extra_rules=[lambda text: text.replace("Ann", "A.")])
+
+    assert own.redact_query(b"q=Ann&x=Ann") == {"q": "A."}
 
 
 def test_a_query_keeps_only_listed_keys() -> None:
@@ -174,3 +228,35 @@ def test_a_password_is_hidden_wherever_it_stands(before: str, after: str) -> Non
     text = f"{before} postgresql://app:hunter2canary@db/prethrift {after}"[:4000]
 
     assert "hunter2canary" not in redact_text(text)
+
+
+PATTERNS = {name: value for name, value in vars(redaction).items() if isinstance(value, re.Pattern)} | {
+    "assignment": STANDARD._assignment
+}
+# What each pattern could be made to begin with again and again, and what it would look for in vain.
+HOSTILE = (
+    "a", " ", "eyJ", "eyJabcdef.", "//u:", "//a", "//0a", "bearer ", "bearer", "basic+", "-----BEGIN A",
+    "-----BEGIN A-----", "-----END ", "cookie:", "cookie: a=", "password", "password=", 'password="', "token='", "4 ",
+    "41111", "=", "\\", "@", "ghp_", "xoxb-", "sig", "%3D",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
+def test_twice_the_text_is_twice_the_work(pattern: re.Pattern[str]) -> None:
+    """No input makes a rule's work grow faster than its length: no client can make a log line cost a second."""
+    grown = {
+        part: count_steps(pattern, (part * 200)[:200]) / count_steps(pattern, (part * 100)[:100]) for part in HOSTILE
+    }
+
+    assert max(grown.values()) < 2.3, grown
+
+
+@pytest.mark.parametrize(
+    ("bad", "part", "length"),
+    [(r"eyJ[\w-]{5,}\.[\w-]{5,}", "eyJ", 100), (r"//[^\s:]*:[^\s]+@", "//u:", 100), (r"(?:a+)+b", "a", 8)],
+)
+def test_the_count_of_work_finds_what_it_is_for(bad: str, part: str, length: int) -> None:
+    """A pattern that looks harmless and is not is caught by the same measure."""
+    once, twice = (count_steps(re.compile(bad), (part * count)[:count]) for count in (length, 2 * length))
+
+    assert twice / once > 3
