@@ -171,6 +171,7 @@ def test_folder_does_not_grow_with_the_workers_that_have_been(folder: WorkerFold
     """After many workers there are as many files as after the first one, and the sum is still exact."""
     sizes = []
     with MetricsWorker(folder.path, contract=SMALL) as watcher:
+        watcher.scrape()  # it has its files now
         for _ in range(4):
             with MetricsWorker(folder.path, contract=SMALL) as worker:
                 _count(worker, "b", 3)
