@@ -24,7 +24,8 @@ SHOWN_VERSIONS = (
 )
 REQUESTS = 1000
 # At 200 routes everything takes longer, and the differences are larger.
-ROUNDS = {1: 15, 200: 9}
+PROCESSES = 2
+ROUNDS = {1: 8, 200: 5}
 LOAD_ROUNDS = {1: 5, 200: 3}
 
 
@@ -36,7 +37,8 @@ def main() -> None:
     with receiver() as sink:
         for routes in options.routes:
             rows = [row.at(routes) for row in ROWS]
-            cpu = race(rows, sink=sink, rounds=_rounds(ROUNDS, routes, options), requests=REQUESTS)
+            rounds = _rounds(ROUNDS, routes, options)
+            cpu = race(rows, sink=sink, rounds=rounds, requests=REQUESTS, processes=PROCESSES)
             load_rounds = _rounds(LOAD_ROUNDS, routes, options)
             throughput = Results() if options.no_load else run_load(rows, sink=sink, rounds=load_rounds)
             parts.append(Part(routes, cpu, throughput))

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from tests.overhead.load import put_load
+from tests.overhead.load import LoadFailedError, put_load
 from tests.overhead.rows import BARE, Row
 from tests.overhead.sink import LOOPBACK
 from tests.overhead.workload import Cost, path_of_last
@@ -123,13 +123,17 @@ class Results:
 def run_rounds(
     processes: dict[Row, Child], results: Results, *, rounds: int, take: Callable[[Row, Child], float]
 ) -> Results:
-    """Take one value of every process in each round, in random order."""
+    """Take one value of every process in each round, in random order; one that fails takes no further part."""
     order = random.Random(0)  # the same orders in every run
-    for row in processes:
-        results.values[row] = []
+    taken: dict[Row, list[float]] = {row: [] for row in processes}
     for _ in range(rounds):
-        for row in order.sample(list(processes), len(processes)):
-            results.values[row].append(take(row, processes[row]))
+        for row in order.sample(list(taken), len(taken)):
+            try:
+                taken[row].append(take(row, processes[row]))
+            except (ChildFailedError, LoadFailedError) as error:
+                results.errors[row] = str(error)
+                del taken[row]
+    results.values = taken
     return results
 
 
@@ -159,15 +163,30 @@ def ask_each(rows: Sequence[Row], mode: str, requests: int, *, sink: str) -> dic
         return {row: process.ask(requests) for row, (process, _) in ready.items()}
 
 
-def race(rows: Sequence[Row], *, sink: str, rounds: int, requests: int) -> Results:
-    """Measure the CPU time of a request, in microseconds, of each row in each round."""
+def race(rows: Sequence[Row], *, sink: str, rounds: int, requests: int, processes: int = 1) -> Results:
+    """Measure the CPU time of a request, in microseconds, of each row in each round.
+
+    One process differs from the next by some microseconds for as long as it lives, by where its memory happens to lie:
+    so there are several of each row, and their rounds count together.
+    """
 
     def take(row: Row, process: Child) -> float:
         return Cost(**process.ask(round(requests * row.share))).cpu_us
 
     with ExitStack() as stack:
-        ready, results = start(stack, "measure", rows, sink=sink)
-        return run_rounds({row: process for row, (process, _) in ready.items()}, results, rounds=rounds, take=take)
+        copies = [row.of(number) for row in rows for number in range(processes)]
+        ready, results = start(stack, "measure", copies, sink=sink)
+        return _pooled(
+            run_rounds({row: process for row, (process, _) in ready.items()}, results, rounds=rounds, take=take)
+        )
+
+
+def _pooled(results: Results) -> Results:
+    """Put the values of the processes of a row one behind the other, in the same order for every row."""
+    pooled = Results(errors={row.of(0): error for row, error in results.errors.items()})
+    for row, values in results.values.items():
+        pooled.values.setdefault(row.of(0), []).extend(values)
+    return pooled
 
 
 def count_answers(process: Child, url: str) -> float:

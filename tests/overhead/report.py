@@ -79,7 +79,7 @@ def as_text(parts: Sequence[Part]) -> str:
     widths = [max(len(cells[column]) for cells in table) for column in range(len(HEADINGS))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+            cell.ljust(width) if column in {0, len(HEADINGS) - 1} else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ).rstrip()
         for cells in table

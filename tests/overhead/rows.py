@@ -16,10 +16,15 @@ class Row:
     routes: int = 1
     # Of the requests of a round: where one makes several spans, all of them must find room in the SDK's queue.
     share: float = 1.0
+    process: int = 0
 
     def at(self, routes: int) -> Self:
         """Return the same with as many routes."""
         return replace(self, routes=routes)
+
+    def of(self, process: int) -> Self:
+        """Return the same in another process."""
+        return replace(self, process=process)
 
 
 BARE = Row("bare", "bare")
