@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import httpx
 import orjson
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.otlp_receiver import FaultyReceiver, answer
+from tests.support.ports import LOOPBACK
 from tests.support.pushed_metrics import Series, pushed_series, scraped_series
 from tests.support.rotel import Rotel, running_rotel
 from tests.support.rotel_metrics import ReceivedPush, received_pushes
@@ -176,6 +179,35 @@ async def test_collector_of_traces_alone_is_left_alone(otlp_receiver: FaultyRece
     [line] = shop.events("export_failed")
     assert f"HTTP {status}" in line["detail"]
     assert "OTLP_METRICS_INTERVAL_SECONDS=0" in line["detail"]
+
+
+@pytest.fixture
+def grpc_without_metrics() -> Iterator[str]:
+    """Run a gRPC server that has no service at all, and so none for metrics."""
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        server = grpc.server(threads)
+        port = server.add_insecure_port(f"{LOOPBACK}:0")
+        server.start()
+        yield f"http://{LOOPBACK}:{port}"
+        server.stop(None).wait(10)
+
+
+async def test_grpc_collector_of_traces_alone_is_left_alone(grpc_without_metrics: str) -> None:
+    """UNIMPLEMENTED is gRPC's word for it: told once, with what to do, and not asked again before long."""
+    async with serving(
+        grpc_without_metrics, otlp_protocol="grpc", otlp_metrics_interval_seconds=OFTEN_SECONDS, trace_sample_rate=0.0
+    ) as shop:
+        await wait_for_async(lambda: shop.events("export_failed"), 20)
+        refused = (
+            "telemetry_exports_total",
+            frozenset({("exporter", "otlp"), ("signal", "metrics"), ("outcome", "failure")}),
+        )
+        scraped = await shop.scrape()
+
+    [line] = shop.events("export_failed")
+    assert "UNIMPLEMENTED" in line["detail"]
+    assert "OTLP_METRICS_INTERVAL_SECONDS=0" in line["detail"]
+    assert scraped[refused] == 1
 
 
 async def test_partial_success_is_told(otlp_receiver: FaultyReceiver) -> None:
