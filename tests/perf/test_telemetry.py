@@ -20,6 +20,7 @@ from tests.perf.conftest import Figures
 from tests.support.asgi import Recorder, drive, http_scope
 from tests.support.crowds import crowded_metrics, holds_of_scrapes
 from tests.support.exporting import sample_traces, wire_bytes_per_trace
+from tests.support.log_cost import access_line_microseconds
 from tests.support.ports import LOOPBACK
 
 from prethrift_backend.observability import instrument
@@ -44,6 +45,11 @@ def test_json_line_is_hardly_larger_than_its_plain_text(figures: Figures) -> Non
 
     figures.take("access line as JSON", sizes["json"], "bytes")
     figures.take("access line as JSON, of its plain text", sizes["json"] / sizes["console"], "x", at_most=1.6)
+
+
+def test_access_line_costs_little(figures: Figures) -> None:
+    """An access line adds at most 8 µs of CPU time to a request, the thread that writes it included."""
+    figures.take("access line, from fields to the stream", access_line_microseconds(), "µs", at_most=8)
 
 
 def test_trace_takes_few_bytes_on_the_wire(figures: Figures) -> None:

@@ -299,9 +299,12 @@ def _assemble(_: WrappedLogger, method: str, fields: EventDict) -> tuple[tuple[A
 
 
 def structlog_options(pipeline: Pipeline) -> dict[str, Any]:
-    """Return what makes ``structlog.get_logger()``, as other code calls it, end in this pipeline."""
+    """Return what makes ``structlog.get_logger()``, as other code calls it, end in this pipeline.
+
+    What other code bound by structlog's own context variables is on its lines.
+    """
     return {
-        "processors": [_assemble],
+        "processors": [structlog.contextvars.merge_contextvars, _assemble],
         "wrapper_class": structlog.make_filtering_bound_logger(pipeline.level),
         "context_class": dict,
         "logger_factory": lambda *args: _Entry(args[0] if args else None, pipeline),

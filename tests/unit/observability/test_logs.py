@@ -208,6 +208,15 @@ def test_structlog_as_others_call_it_takes_the_chain(recorder: Recorder) -> None
     assert (line["event"], line["logger"], line["password"]) == ("other_event", "other", "[redacted]")
 
 
+def test_what_structlog_bound_is_on_its_lines(recorder: Recorder) -> None:
+    """Other code's `structlog.contextvars.bind_contextvars` works as it did, redacted."""
+    with structlog.contextvars.bound_contextvars(tenant="t-1", token="hunter2"):
+        structlog.get_logger("other").info("bound")
+
+    (line,) = recorder.lines()
+    assert (line["tenant"], line["token"]) == ("t-1", "[redacted]")
+
+
 def test_uvicorn_writes_through_the_chain() -> None:
     """Uvicorn's loggers lose their own handlers; its access log is off."""
     for name in ("uvicorn", "uvicorn.access"):
