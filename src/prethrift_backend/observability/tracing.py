@@ -349,9 +349,10 @@ class _Recorded(Span):
 
     def _readable_span(self) -> ReadableSpan:
         """Return what the processors get; the SDK has no public way to it, and the tests hold this one."""
-        return ReadableSpan(
-            self._own_name,
-            self._context,
+        return _Finished(
+            self.dropped_attributes,
+            name=self._own_name,
+            context=self._context,
             parent=self._parent,
             resource=self._resource,
             attributes={**(self._attributes or _NO_ATTRIBUTES), **self._own_attributes},
@@ -363,6 +364,19 @@ class _Recorded(Span):
             end_time=self._end_time,
             instrumentation_scope=_SCOPE,
         )
+
+
+class _Finished(ReadableSpan):
+    """A finished span whose attributes are a plain dict, and which still knows how many found no room."""
+
+    def __init__(self, dropped_attributes: int, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._dropped_attributes = dropped_attributes
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes found no room."""
+        return self._dropped_attributes
 
 
 class _Generator(IdGenerator):

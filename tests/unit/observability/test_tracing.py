@@ -125,6 +125,7 @@ async def test_a_span_is_bounded() -> None:
     assert (len(attributes) <= 64, len(span.events) <= 64) == (True, True)
     assert all(len(value) <= 4096 for value in attributes.values() if isinstance(value, str))
     assert attributes["http.response.status_code"] == 200
+    assert (span.dropped_attributes > 900, span.dropped_events > 900) == (True, True)
 
 
 @pytest.mark.parametrize(("slow_seconds", "took", "exported"), [(1, 1.5, 1), (1, 0.5, 0), (0, 99, 0)])
