@@ -160,8 +160,8 @@ class Settings(BaseSettings):
     trace_slow_seconds: _SecondsOrNone = _observability(
         1.0, "requests that take longer have their server span although they were not sampled; 0 for none"
     )
-    trace_propagate_hosts: Annotated[str, _Hosts] = _observability(
-        "", "hosts that our traceparent is sent to, separated by commas; .example.com for all below it"
+    trace_propagate_hosts: Annotated[str, _Hosts] | None = _observability(
+        None, "hosts that our traceparent is sent to, separated by commas; .example.com for all below it"
     )
     trace_console: bool = _observability(False, "spans on standard error, for development")
     metrics_token: Annotated[SecretStr, _Token] | None = _observability(

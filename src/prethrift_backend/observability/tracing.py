@@ -127,7 +127,7 @@ class Tracing:
         self._trust = settings.trace_trust
         self._is_clean = is_clean
         self._tracers: dict[str, Tracer] = {}
-        self.trace_headers = Propagation(settings.trace_propagate_hosts).headers
+        self.trace_headers = Propagation(settings.trace_propagate_hosts or "").headers
 
     def tracer(self, name: str) -> Tracer:
         """Return the tracer of this instrumentation scope; the same object for the same name."""
