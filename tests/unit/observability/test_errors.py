@@ -600,11 +600,12 @@ def test_the_environment_sets_nothing_up(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv(name, value)
     with Reporting() as reporting:
         reporting.capture(raised(ValueError("x")))
+        client = sentry_sdk.get_client()
 
-        assert (reporting.event["release"], reporting.event["environment"]) == (
-            "prethrift-backend@0.1.0",
-            "development",
-        )
+        assert reporting.event["release"].startswith("prethrift-backend@")
+        assert reporting.event["environment"] == "development"
+        assert (client.spotlight, client.dsn, client.options["debug"]) == (None, "", False)
+        assert client.options["include_local_variables"] is False
 
 
 def test_a_reporter_is_made_for_a_dsn_and_for_a_spotlight() -> None:
