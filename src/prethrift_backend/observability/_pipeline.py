@@ -180,7 +180,7 @@ class Pipeline:
         else:
             line["request_id"] = request.request_id
             if request.user_id is not None:
-                line["user_id"] = self._short(str(request.user_id))
+                line["user_id"] = self._short(text_of(request.user_id))
             line["trace_id"], line["span_id"] = request.trace_id, request.span_id
         self._add_fields(line, event, fields)
         self._emit(line)
@@ -212,7 +212,7 @@ class Pipeline:
         if request is not None:
             line["request_id"] = request.request_id
             if request.user_id is not None:
-                line["user_id"] = self._short(str(request.user_id))
+                line["user_id"] = self._short(text_of(request.user_id))
         ids = _trace_ids(request)
         if ids is None:
             return

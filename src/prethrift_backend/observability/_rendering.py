@@ -87,8 +87,9 @@ _CUT_STACK: Final = 512
 def _cut(value: Any, characters: int = _CUT) -> Any:
     if isinstance(value, str):
         return value if len(value) <= characters else f"{value[:characters]}[cut]"
-    if isinstance(value, dict):  # the exception
-        return {key: _cut(part, _CUT_STACK if key == "stack" else _CUT) for key, part in value.items()}
+    if isinstance(value, dict):  # the exception; of its stack the end says where it was raised
+        cut = {key: _cut(part) for key, part in value.items()}
+        return cut | {"stack": f"[cut]{value['stack'][-_CUT_STACK:]}"}
     return value
 
 
@@ -100,7 +101,7 @@ def render_json(line: dict[str, Any]) -> bytes:
 
 def _render_shortened(line: dict[str, Any]) -> bytes:
     kept = {key: line[key] for key in _KEPT if key in line}
-    if len(_encode(kept)) > _MAX_LINE_BYTES // 2:
+    if len(_encode(kept)) > _MAX_LINE_BYTES * 3 // 4:
         kept = {key: _cut(value) for key, value in kept.items()}
     sizes = {key: len(_encode({key: value})) for key, value in line.items() if key not in kept}
     # The names of what is left out, at most ten of them, must find room behind it.
@@ -126,10 +127,9 @@ def _shown(text: str) -> str:
     return _CONTROLS.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
-_NOT_SHOWN: Final = frozenset({"service", "version", "environment"} | {"dd.service", "dd.env", "dd.version"}) | {
-    "dd.trace_id",
-    "dd.span_id",
-}
+_NOT_SHOWN: Final = frozenset(
+    {"service", "version", "environment"} | {"dd.service", "dd.env", "dd.version", "dd.trace_id", "dd.span_id"}
+)
 
 
 class ConsoleRender:
