@@ -51,7 +51,6 @@ class Exchange:
     """One request or connection, watched from outside; it is entered before the application runs and left after it."""
 
     __slots__ = (
-        "__weakref__",
         "_forward_receive",
         "_forward_send",
         "_monotonic",
