@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
 
 import pytest
 import sentry_sdk
@@ -69,6 +71,15 @@ class Post:
             monotonic=self.clock.monotonic,
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.receiver.stop()
+        self.receiver.join(time.monotonic() + PATIENCE_SECONDS)
+
     def send(self) -> None:
         """Send one event and wait for what becomes of it."""
         self.receiver.put(_envelope())
@@ -113,8 +124,7 @@ def test_how_long_sentry_asks_to_be_spared(status: int, headers: Mapping[str, st
 def test_while_sentry_is_to_be_spared_events_are_dropped(sentry: Sentry) -> None:
     """Nothing is sent in that time, each event is counted, and afterwards they are sent again."""
     sentry.status, sentry.headers = 429, {"retry-after": "30"}
-    with Reporting() as reporting:
-        post = Post(reporting)
+    with Reporting() as reporting, Post(reporting) as post:
         post.send()
         sentry.status, sentry.headers = 200, {}
         post.send()
@@ -130,8 +140,7 @@ def test_while_sentry_is_to_be_spared_events_are_dropped(sentry: Sentry) -> None
 def test_a_silence_of_a_day_is_one_of_an_hour(sentry: Sentry) -> None:
     """A receiver cannot turn us off for good."""
     sentry.headers = {"x-sentry-rate-limits": "86400:error:organization"}
-    with Reporting() as reporting:
-        post = Post(reporting)
+    with Reporting() as reporting, Post(reporting) as post:
         post.send()
         post.clock.tick(3599)
         post.send()
@@ -158,8 +167,7 @@ def test_only_what_was_redacted_leaves() -> None:
 def test_a_receiver_that_raises_is_a_drop(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong in sending is a number, and the thread goes on."""
     monkeypatch.setattr(HttpPoster, "post", lambda *_args, **_options: 1 / 0)
-    with Reporting() as reporting:
-        post = Post(reporting)
+    with Reporting() as reporting, Post(reporting) as post:
         post.send()
         post.send()
 
@@ -208,6 +216,9 @@ def test_a_sentry_that_hangs_does_not_hold_the_end(monkeypatch: pytest.MonkeyPat
 
         assert reporting.counts() == {"sent": 0, "suppressed": 0, "dropped": 3}
         released.set()
+        for thread in threading.enumerate():
+            if thread.name == "prethrift-sentry-events":
+                thread.join(PATIENCE_SECONDS)
 
 
 def test_at_the_end_a_sentry_that_fails_is_tried_once_more_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,8 +233,7 @@ def test_at_the_end_a_sentry_that_fails_is_tried_once_more_at_most(monkeypatch: 
         return Reply("retry", detail="late")
 
     monkeypatch.setattr(HttpPoster, "post", fail)
-    with Reporting() as reporting:
-        post = Post(reporting)
+    with Reporting() as reporting, Post(reporting) as post:
         for _ in range(4):
             post.receiver.put(_envelope())
         assert begun.wait(PATIENCE_SECONDS)
