@@ -21,6 +21,7 @@ from prethrift_backend.observability.propagation import (
     read_identity,
 )
 from prethrift_backend.observability.setup import Telemetry
+from prethrift_backend.observability.tracing import USER_ID
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -156,7 +157,7 @@ class Exchange:
         if scope.get("http_version") in _PROTOCOL_VERSIONS:
             attributes["network.protocol.version"] = scope["http_version"]
         if request.user_id is not None:
-            attributes["user.id"] = str(request.user_id)[:_MAX_TEXT]
+            attributes[USER_ID] = str(request.user_id)[:_MAX_TEXT]
         if request.client_trace_id is not None:
             attributes["client_trace_id"] = request.client_trace_id
         if error_type is not None:

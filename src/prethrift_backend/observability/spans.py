@@ -79,6 +79,8 @@ def redacted_span(span: ReadableSpan, *, redactor: Redactor) -> ReadableSpan:
     The resource comes from the settings and stays. A span that cannot be redacted is returned with its ids, kind and
     times alone. The work is done once for each span; two threads that come at the same moment may both do it.
     """
+    if getattr(span, "is_clean", False):  # `tracing.FinishedSpan`: nothing in it but what the ASGI layer chose
+        return span
     kept = getattr(span, _KEPT, None)
     if kept is not None and kept[0] is redactor:
         copy: ReadableSpan = kept[1]

@@ -61,6 +61,7 @@ AttributeMap: TypeAlias = Mapping[str, str | bool | int | float]
 
 BACKGROUND: Final = "background"
 SAMPLED_LATE: Final = "prethrift.sampled_late"
+USER_ID: Final = "user.id"
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
@@ -349,8 +350,9 @@ class _Recorded(Span):
 
     def _readable_span(self) -> ReadableSpan:
         """Return what the processors get; the SDK has no public way to it, and the tests hold this one."""
-        return _Finished(
+        return FinishedSpan(
             self.dropped_attributes,
+            is_clean=self._is_clean(),
             name=self._own_name,
             context=self._context,
             parent=self._parent,
@@ -365,12 +367,23 @@ class _Recorded(Span):
             instrumentation_scope=_SCOPE,
         )
 
+    def _is_clean(self) -> bool:
+        """Return whether all of it is the layer's own: closed sets, and ids of a caller that were looked at before."""
+        own = self._own_attributes
+        has_more = self._attributes or self._events or self._links or self._status.description
+        return not has_more and USER_ID not in own and not (self._context and self._context.trace_state)
 
-class _Finished(ReadableSpan):
-    """A finished span whose attributes are a plain dict, and which still knows how many found no room."""
 
-    def __init__(self, dropped_attributes: int, **parts: Any) -> None:
+class FinishedSpan(ReadableSpan):
+    """A finished span whose attributes are a plain dict, and which still knows how many found no room.
+
+    ``is_clean`` says that it holds nothing that the redactor would have to look at: most spans of requests do not, and
+    looking costs more than to make them.
+    """
+
+    def __init__(self, dropped_attributes: int, *, is_clean: bool, **parts: Any) -> None:
         super().__init__(**parts)
+        self.is_clean = is_clean
         self._dropped_attributes = dropped_attributes
 
     @property

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, get_current_span
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, get_current_span
 from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse
 from tests.support.asgi import Answer, Recorder, drive, http_scope
@@ -24,6 +25,7 @@ from prethrift_backend.contracts import parse_metrics
 from prethrift_backend.observability import bind_user, configure, get_logger, get_tracer, instrument, mark_quiet
 from prethrift_backend.observability.clock import Ids
 from prethrift_backend.observability.context import current_request
+from prethrift_backend.observability.spans import redacted_span
 
 TRACER = get_tracer("tests.of-the-application")
 
@@ -126,6 +128,53 @@ async def test_a_span_is_bounded() -> None:
     assert all(len(value) <= 4096 for value in attributes.values() if isinstance(value, str))
     assert attributes["http.response.status_code"] == 200
     assert (span.dropped_attributes > 900, span.dropped_events > 900) == (True, True)
+
+
+def _attribute() -> None:
+    get_current_span().set_attribute("note", "token=canary")
+
+
+def _event() -> None:
+    get_current_span().add_event("noted", {"note": "token=canary"})
+
+
+def _link() -> None:
+    get_current_span().add_link(SpanContext(1, 1, is_remote=True), {"note": "token=canary"})
+
+
+def _status() -> None:
+    get_current_span().set_status(StatusCode.ERROR, "token=canary")
+
+
+def _user() -> None:
+    bind_user("token=canary")
+
+
+@pytest.mark.parametrize("add", [_attribute, _event, _link, _status, _user])
+async def test_what_an_application_adds_is_redacted(add: Callable[[], None]) -> None:
+    """A span with anything on it that the layer did not choose itself goes through the choke point."""
+    recorder = TracedRecorder()
+
+    async def work() -> None:
+        add()
+
+    await served(recorder, work)
+
+    (raw,) = recorder.sink.spans
+    assert "canary" in raw.to_json()
+    assert "canary" not in redacted_span(raw, redactor=recorder.telemetry.redactor).to_json()
+
+
+async def test_what_the_layer_itself_says_needs_no_redaction() -> None:
+    """The span of most requests holds closed sets and ids that were looked at: it is handed on as it is."""
+    recorder = TracedRecorder()
+
+    async def work() -> None: ...
+
+    await served(recorder, work, headers=[(b"x-request-id", b"one"), (b"x-trace-id", b"test-trace-123")])
+
+    (raw,) = recorder.sink.spans
+    assert redacted_span(raw, redactor=recorder.telemetry.redactor) is raw
 
 
 @pytest.mark.parametrize(("slow_seconds", "took", "exported"), [(1, 1.5, 1), (1, 0.5, 0), (0, 99, 0)])
