@@ -1,50 +1,18 @@
 """The lines that this package writes, held against ``contracts/logs.txt``."""
 
 import re
-from dataclasses import dataclass, field
 
 import pytest
 from tests.support.asgi import Message, Recorder, drive, http_scope
+from tests.support.log_contract import BASE, broken_promises
+from tests.support.log_contract import EVENTS as ALL_EVENTS
 from tests.unit.observability.test_asgi import build_application
 
-from prethrift_backend.contracts import find_contracts
 from prethrift_backend.observability import _names, instrument, track_embedding_operation, track_search_operation
 from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.loop_lag import LoopWatch
 
-
-@dataclass
-class Promise:
-    """What the contract says of one event."""
-
-    levels: set[str]
-    is_open: bool
-    logger: str
-    required: set[str] = field(default_factory=set)
-    optional: set[str] = field(default_factory=set)
-
-
-def read_contract() -> tuple[set[str], set[str], dict[str, Promise]]:
-    """Return the required and the optional fields of every line, and the promises by event."""
-    required: set[str] = set()
-    optional: set[str] = set()
-    events: dict[str, Promise] = {}
-    current = Promise(set(), is_open=False, logger="")
-    for raw in (find_contracts() / "logs.txt").read_text().splitlines():
-        words = raw.partition(" #")[0].split()
-        if raw.startswith("FIELD"):
-            (required if "required" in words else optional).add(words[2])
-        elif raw.startswith("EVENT"):
-            options = dict(word.split("=", 1) for word in words[2:] if "=" in word)
-            levels = set(options["level"].split("|"))
-            current = Promise(levels, is_open="open-fields" in words, logger=options["logger"])
-            events[words[1]] = current
-        elif raw.startswith("  "):
-            (current.required if "required" in words else current.optional).add(words[0])
-    return required, optional, events
-
-
-REQUIRED, OPTIONAL, ALL_EVENTS = read_contract()
+REQUIRED, OPTIONAL = BASE.required, BASE.optional
 EVENTS = {name: promise for name, promise in ALL_EVENTS.items() if promise.logger == "prethrift_backend.observability"}
 
 
@@ -96,3 +64,39 @@ async def test_every_line_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) ->
         assert line["level"] in promise.levels
         seen.add(line["event"])
     assert seen == set(EVENTS)
+
+
+async def test_every_rendered_line_has_the_promised_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value in the bytes of each line is of the type, the length and the range that the contract names."""
+    recorder = Recorder(log_level="DEBUG", strict=False, log_datadog=True)
+    await scenario(recorder, monkeypatch)
+
+    assert [(line, broken) for line in recorder.text().encode().splitlines() if (broken := broken_promises(line))] == []
+
+
+GOOD = (
+    b'{"timestamp":"2026-01-01T00:00:00.000000Z","level":"info","event":"service_ready","logger":"l","service":"s",'
+    b'"version":"1","environment":"staging"'
+)
+
+
+@pytest.mark.parametrize(
+    ("rest", "broken"),
+    [
+        (b"}", []),
+        (b',"trace_id":"ABC"}', ["trace_id"]),
+        (b',"user_id":"' + b"x" * 201 + b'"}', ["user_id"]),
+        (b',"exception":"x"}', ["exception"]),
+        (b',"level":"loud"}', ["level"]),
+        (b',"timestamp":"2026-01-01"}', ["timestamp"]),
+        (b',"event":"log_lines_dropped","output":"socket","count":0}', ["output", "count"]),
+        (b',"event":"request_completed","ttfb_ms":null,"duration_ms":-1,"status_code":true}',
+         ["duration_ms", "status_code"]),
+        (b',"note":"token=abc"}', ["a value that has to be hidden"]),
+        (b',"note":"\xe2\x80\xa8"}', ["a character that ends a line or commands a terminal"]),
+        (b',"note":"' + b"x" * 16_384 + b'"}', ["16541 bytes"]),
+    ],
+)  # fmt: skip
+def test_what_breaks_the_contract_is_found(rest: bytes, broken: list[str]) -> None:
+    """The check of lines knows types, lengths, ranges, secrets and characters."""
+    assert sorted(broken_promises(GOOD + rest)) == sorted(broken)
