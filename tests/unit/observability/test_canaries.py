@@ -20,7 +20,7 @@ from prethrift_backend.api.problems import install_handlers
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import configure, get_logger, get_tracer, instrument, redact_text
 from prethrift_backend.observability.exposition import MetricsEndpoint
-from prethrift_backend.observability.redaction import redact
+from prethrift_backend.observability.redaction import STANDARD, Redactor, redact
 from prethrift_backend.observability.testing import Capture, capture_telemetry
 
 LOG = get_logger("canaries")
@@ -78,6 +78,12 @@ def make_application() -> FastAPI:
         fail_deeply(DSN)
         return 1
 
+    @app.get("/birds/{bird}")
+    async def fail_about(bird: str) -> None:
+        LOG.warning(bird, bird=bird)
+        with TRACER.start_as_current_span(bird, attributes={"bird": bird}):
+            fail_deeply(bird)
+
     @app.get("/fail/{number}")
     async def fail(number: int) -> None:
         text = TEXTS[number]
@@ -102,9 +108,9 @@ class Heard:
 
 
 @contextmanager
-def listening(heard: Heard) -> Iterator[Capture]:
+def listening(heard: Heard, redactor: Redactor = STANDARD) -> Iterator[Capture]:
     """Capture what a telemetry says, as JSON, and hand it to ``heard`` at the end."""
-    with capture_telemetry() as capture:
+    with capture_telemetry(redactor=redactor) as capture:
         yield capture
         heard.doors["log"] = b"".join(capture.raw_lines)
         heard.doors["otlp"] = b"".join(request.body for request in capture.otlp_requests)
@@ -175,6 +181,26 @@ def test_no_secret_of_an_exception_is_told(number: int) -> None:
 
     assert heard.leaks(CANARY) == []
     assert heard.leaks("fail_deeply") == ["log", "otlp", "sentry"]  # the stack was there
+
+
+def test_rules_of_ones_own_stand_at_every_door() -> None:
+    """What only the telemetry's own redactor knows as a secret is in no log, span or error event either."""
+    own = Redactor(extra_keys=["iban"], extra_rules=[lambda text: text.replace("Zeisig", "Z")])
+    heard = Heard()
+    with listening(heard, own) as capture:
+        query = b"q=Zeisig&category=Zeisig&iban=Zeisig"
+        headers = [
+            (b"x-iban", b"Zeisig"),
+            (b"x-request-id", b"Zeisig"),
+            (b"tracestate", b"v=Zeisig"),
+            (b"x-bird", b"Zeisig"),
+        ]
+        seen = http_scope(path="/items/Zeisig", query=query, headers=headers)
+        failed = http_scope(path="/birds/Zeisig", query=query, headers=headers)
+        ask(capture, [seen, failed])
+
+    assert heard.leaks("Zeisig") == []
+    assert heard.leaks("fail_deeply") == ["log", "otlp", "sentry"]
 
 
 @pytest.mark.parametrize("text", TEXTS)
