@@ -86,7 +86,8 @@ _ASSIGNED_WORDS: Final = (
     "password|passwd|pwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|access[_-]?key|private[_-]?key"
     r"|signature|session[_-]?id|token|jwt|dsn|\bsig\b"
 )
-# Name, separator (in a URL it may be encoded) and value; the value to its closing quotation mark, or to where the text was cut.
+# Name, separator (in a URL it may be encoded) and value; the value to its closing quotation mark, or to where the text
+# was cut.
 _ASSIGNMENT: Final = (
     r"(?i)((?:{words})[\w.-]{{0,40}})(\\{{0,3}}\"?'?\s?(?:[=:]|%3[AD])\s?\\{{0,3}})"
     r"(\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z)|[^\s\"'&,;]+)"
