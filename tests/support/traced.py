@@ -58,7 +58,7 @@ class NotedErrors:
     def leave(self) -> None:
         """Do nothing."""
 
-    def flush(self, deadline: float) -> bool:
+    def flush(self, _deadline: float) -> bool:
         """Have nothing to send."""
         return True
 

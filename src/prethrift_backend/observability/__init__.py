@@ -7,7 +7,7 @@ set up by an import, and several telemetries may live in one process.
 from prethrift_backend.observability.asgi import EXPOSED_HEADERS, Instrumented, instrument, mark_quiet
 from prethrift_backend.observability.context import bind_user, current_request_id, current_trace_id
 from prethrift_backend.observability.errors import report_error
-from prethrift_backend.observability.logs import Logger, get_logger
+from prethrift_backend.observability.logs import Logger, Processor, get_logger
 from prethrift_backend.observability.operations import (
     EMBEDDING_OPERATIONS,
     HTTP_REQUEST_DURATION,
@@ -31,6 +31,7 @@ __all__ = [
     "Instrumented",
     "Logger",
     "Operation",
+    "Processor",
     "Redactor",
     "Telemetry",
     "bind_user",
