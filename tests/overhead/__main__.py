@@ -25,8 +25,8 @@ SHOWN_VERSIONS = (
 REQUESTS = 1000
 # At 200 routes everything takes longer, and the differences are larger.
 PROCESSES = 2
-ROUNDS = {1: 8, 200: 5}
-LOAD_ROUNDS = {1: 5, 200: 3}
+ROUNDS = {1: 8, 200: 4}
+LOAD_ROUNDS = {1: 5, 200: 2}
 
 
 def main() -> None:
