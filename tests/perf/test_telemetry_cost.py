@@ -93,7 +93,7 @@ def test_throughput_stays_near_that_of_the_bare_application(
     shares = results.against_bare(lambda mine, its: its / mine)[OURS_TENTH]
 
     figures.take(f"{server}: a bare request", median(results.values[BARE]), "µs")
-    figures.take(f"{server}: throughput at 10 % sampled, of bare", median(shares), "x", at_least=0.5, aim=0.85)
+    figures.take(f"{server}: throughput at 10 % sampled, of bare", median(shares), "x", at_least=0.45, aim=0.85)
 
 
 def _resident_mib(variant: str, sink: str) -> float:
