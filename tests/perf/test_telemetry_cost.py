@@ -55,7 +55,7 @@ def test_added_cpu_time_is_within_its_budget(cpu: Results, figures: Figures) -> 
     figures.take("CPU time of a bare request, not scaled", median(cpu.values[BARE]), "µs")
     figures.take("added CPU a request, 10 % sampled", _added_us(cpu, OURS_TENTH), "µs", at_most=50, aim=40)
     all_us = _added_us(cpu, OURS_ALL)
-    figures.take("added CPU a request, all sampled, sending included", all_us, "µs", at_most=95, aim=75)
+    figures.take("added CPU a request, all sampled, sending included", all_us, "µs", at_most=85, aim=75)
 
 
 def test_many_routes_cost_no_more_than_one(cpu: Results, sink: str, figures: Figures) -> None:
