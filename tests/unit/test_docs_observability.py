@@ -16,7 +16,7 @@ import httpx
 import orjson
 import pytest
 from tests.support.asgi import drive
-from tests.unit.observability.test_log_contract import ALL_EVENTS
+from tests.support.log_contract import EVENTS as ALL_EVENTS
 
 from prethrift_backend import pytest_plugin
 from prethrift_backend.config import Settings

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.unit.observability.test_log_contract import ALL_EVENTS
+from tests.support.log_contract import EVENTS as ALL_EVENTS
 
 SOURCE = Path(__file__).parents[2] / "src" / "prethrift_backend"
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.asgi import Recorder, drive, http_scope
+from tests.support.log_contract import BASE
+from tests.support.log_contract import EVENTS as ALL_EVENTS
 from tests.support.waiting import wait_for_async
 from tests.unit.health._parts import Harness, ScriptedCheck
-from tests.unit.observability.test_log_contract import ALL_EVENTS, OPTIONAL, REQUIRED
 
 from prethrift_backend.health import HealthApp
 from prethrift_backend.observability import instrument
@@ -49,4 +50,4 @@ async def test_every_line_keeps_the_contract() -> None:
         promise = EVENTS[line["event"]]
         assert line["level"] in promise.levels
         assert line["logger"] == promise.logger
-        assert set(line) - REQUIRED - OPTIONAL == promise.required
+        assert set(line) - BASE.required - BASE.optional == promise.required
