@@ -383,6 +383,14 @@ def test_an_event_of_an_exception_that_cannot_be_shown_is_sent(reporting: Report
     assert exceptions_of(reporting.event)[-1]["value"] == "[cannot be shown: RuntimeError]"
 
 
+def test_half_of_a_surrogate_pair_does_not_cost_the_event(reporting: Reporting) -> None:
+    """The name of a file that is no UTF-8 is in the text of an error about it."""
+    reporting.capture(raised(FileNotFoundError(b"caf\xe9.jpg".decode("utf-8", "surrogateescape"))))
+
+    assert exceptions_of(reporting.event)[-1]["value"] == "caf\udce9.jpg"
+    assert reporting.counts() == {"sent": 1, "suppressed": 0, "dropped": 0}
+
+
 def test_notes_are_part_of_the_text(reporting: Reporting) -> None:
     """What `add_note` added is shown below the message."""
     error = ValueError("x")
@@ -470,6 +478,7 @@ def test_sentrys_own_functions_reach_the_same_client(reporting: Reporting) -> No
     assert message["message"] == "paid with token=[redacted]"
     assert exceptions_of(exception)[-1]["value"] == "Bearer [redacted]"
     for event in (message, exception):
+        assert "server_name" not in event
         assert event["tags"]["request_id"] == "request-1"
         assert event["contexts"]["trace"] == {"trace_id": f"{TRACE_ID:032x}", "span_id": f"{SPAN_ID:016x}"}
         assert event["breadcrumbs"]["values"][0]["message"] == "item_viewed"
