@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
 from prethrift_backend.config import Settings
-from prethrift_backend.observability._exchange import SEEN, Receive, Scope, Send
+from prethrift_backend.observability._exchange import SEEN, Message, Receive, Scope, Send
 from prethrift_backend.observability._http_exchange import HttpExchange
 from prethrift_backend.observability._quiet import mark_quiet
 from prethrift_backend.observability._websocket_exchange import WebSocketExchange
@@ -90,10 +90,24 @@ class Instrumented:
         self._prethrift_telemetry.adopt_standard_loggers()
         try:
             with LoopWatch(self._prethrift_telemetry):
-                await self._prethrift_app(scope, receive, send)
+                await self._prethrift_app(scope, receive, self._closing_first(send) if self._prethrift_owned else send)
         finally:
             if self._prethrift_owned:
                 await self._prethrift_telemetry.aclose()
+
+    def _closing_first(self, send: Send) -> Send:
+        """Return ``send`` for the lifespan, with the telemetry closed before the server hears that all is done.
+
+        The server ends its process upon that word, and does not wait for whoever sent it. Where the process is one of
+        several, or one that reloads, it ends without its exit handlers.
+        """
+
+        async def close_and_send(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await self._prethrift_telemetry.aclose()
+            await send(message)
+
+        return close_and_send
 
 
 def instrument(
