@@ -1,6 +1,7 @@
 """Server processes of a test: started, waited for, and ended with all their children."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from tests.support.ports import LOOPBACK, free_port
@@ -88,6 +89,12 @@ class ServerProcess:
     def output(self) -> str:
         """All that the process has written so far."""
         return self._output.read_text(errors="replace")
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The log lines of JSON so far, parsed; a line that is being written just now is not one yet."""
+        whole = self.output.rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in whole if line.startswith("{")]
 
     def wait_for(self, condition: Callable[[], object], deadline_seconds: float, *, what: str | None = None) -> None:
         """Wait until `condition` is true; a process that ends meanwhile fails at once instead of at the deadline."""

@@ -140,8 +140,7 @@ class Server:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of one event so far."""
-        parsed = [json.loads(line) for line in self.process.output.splitlines() if line.startswith("{")]
-        return [line for line in parsed if line["event"] == event]
+        return [line for line in self.process.records if line["event"] == event]
 
     def end(self) -> None:
         """End it as a supervisor does; a shutdown that is not orderly, or takes too long, fails."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -62,8 +61,7 @@ class Server:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of one event so far."""
-        parsed = [json.loads(line) for line in self.process.output.splitlines() if line.startswith("{")]
-        return [line for line in parsed if line["event"] == event]
+        return [line for line in self.process.records if line["event"] == event]
 
 
 @contextmanager

@@ -225,6 +225,7 @@ def create_engine(connector: Connector, **pool_options: Any) -> AsyncEngine:
         "postgresql+asyncpg://",
         async_creator=connector,
         pool_recycle=RECYCLE_SECONDS,
+        hide_parameters=True,  # or the text of an error would hold what people searched for
         **pool_options,
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed_connection)

@@ -45,7 +45,8 @@ class Served:
 
     def lines(self, **fields: object) -> list[dict[str, Any]]:
         """Return the lines so far that have these fields."""
-        lines = [json.loads(line) for line in self.log_file.read_text().splitlines()]
+        whole = self.log_file.read_text().rpartition("\n")[0]  # a line may be on its way just now
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if fields.items() <= line.items()]
 
     def line_of(self, response: httpx.Response) -> dict[str, Any]:

@@ -135,6 +135,15 @@ async def test_a_failed_statement_says_which_state(traced_all: Traced, postgres:
     assert "SECRET" not in str(shown)
 
 
+async def test_the_text_of_an_error_holds_no_parameters(postgres: Postgres) -> None:
+    """What was searched for is not in what a log line or an error event shows of a failure."""
+    with pytest.raises(DBAPIError) as caught:
+        await _run(postgres, "SELECT 1 / length(:words) - 1 / (length(:words) - 6)", words="SECRET")
+
+    assert "division by zero" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
 async def test_a_cancelled_statement_ends_its_span(traced_all: Traced, postgres: Postgres) -> None:
     """A caller who gives up in the middle leaves a finished span that is no error, and the next one is its own."""
 
