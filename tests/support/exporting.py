@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from prethrift_backend.observability._http import compressed
+from prethrift_backend.observability._http_poster import compressed
 from prethrift_backend.observability._queue import ExportQueue, Limits, Timing
 from prethrift_backend.observability.exporting import DropReason, Outcome, Reply, Signal
 from prethrift_backend.observability.otlp import encode_traces

@@ -12,7 +12,7 @@ from opentelemetry.trace import set_span_in_context
 from prethrift_backend.observability import context
 from prethrift_backend.observability._endpoints import Routed
 from prethrift_backend.observability._names import LOGGER, UNMATCHED
-from prethrift_backend.observability._red import Open
+from prethrift_backend.observability._request_metrics import Open
 from prethrift_backend.observability.logs import mark_reported
 from prethrift_backend.observability.propagation import (
     REQUEST_ID_HEADER,

@@ -19,8 +19,8 @@ from sentry_sdk.envelope import Envelope, Item
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import Dsn
 
-from prethrift_backend.observability._http import HttpPoster
-from prethrift_backend.observability._worker import Worker
+from prethrift_backend.observability._http_poster import HttpPoster
+from prethrift_backend.observability._job_thread import JobThread
 from prethrift_backend.observability.exporting import ExportWatch
 
 EventOutcome: TypeAlias = Literal["sent", "suppressed", "dropped"]
@@ -85,21 +85,21 @@ class HttpReceiver:
         self._count = count
         self._monotonic = monotonic
         self._silent_until: float | None = None
-        self._worker: Worker[Envelope] = Worker(
+        self._jobs: JobThread[Envelope] = JobThread(
             self._send, name=f"prethrift-{target.name}-events", capacity=_MAX_QUEUED, on_drop=self._drop
         )
         self._is_failing = False
         self._is_ending = False
-        self.join, self.wait_idle = self._worker.join, self._worker.wait_idle
+        self.join, self.wait_idle = self._jobs.join, self._jobs.wait_idle
 
     def put(self, envelope: Envelope) -> None:
         """Take one envelope; never waits, never raises."""
-        self._worker.put(envelope)
+        self._jobs.put(envelope)
 
     def stop(self) -> None:
         """Take no further envelopes; those of a receiver that fails are not waited for."""
         self._is_ending = True
-        self._worker.stop()
+        self._jobs.stop()
 
     def _send(self, envelope: Envelope) -> None:
         if self._is_silent() or (self._is_ending and self._is_failing):

@@ -19,6 +19,7 @@ from prethrift_backend.config import Settings
 from prethrift_backend.observability import _sentry_scope, context
 from prethrift_backend.observability._fault_limits import FaultLimits, Rate
 from prethrift_backend.observability._faults import Reported, is_fault, kind_of, take_down
+from prethrift_backend.observability._job_thread import JobThread
 from prethrift_backend.observability._sentry_event import Fault, add_facts, event_of, facts_of, timestamp_of
 from prethrift_backend.observability._sentry_redaction import EventRedaction
 from prethrift_backend.observability._sentry_transport import (
@@ -33,7 +34,6 @@ from prethrift_backend.observability._sentry_transport import (
     envelope_of,
     sentry_target,
 )
-from prethrift_backend.observability._worker import Worker
 from prethrift_backend.observability.clock import Clock
 from prethrift_backend.observability.context import RequestContext
 from prethrift_backend.observability.exporting import ExportWatch
@@ -110,7 +110,7 @@ class SentryReporter:
         self._reported = Reported()
         self._limits = FaultLimits(clock.monotonic)
         self._client = _make_client(settings, outlet, self._before_send)
-        self._worker: Worker[Fault] = Worker(
+        self._jobs: JobThread[Fault] = JobThread(
             self._make_event,
             name="prethrift-error-events",
             capacity=_MAX_WAITING,
@@ -147,7 +147,7 @@ class SentryReporter:
             facts=facts_of(request, redact_query=self._redactor.redact_query),
             suppressed=suppressed,
         )
-        return fault.event_id if self._worker.put(fault) else None
+        return fault.event_id if self._jobs.put(fault) else None
 
     def _make_event(self, fault: Fault) -> None:
         """Build, redact and hand over one event; in the reporter's thread."""
@@ -156,7 +156,7 @@ class SentryReporter:
             self._outlet.capture_envelope(envelope_of(event, sent_at=timestamp_of(self._clock.time_ns())))
         except Exception as error:
             self._note(error)
-            raise  # to the worker, which drops the fault
+            raise  # to its thread, which drops the fault
 
     def _before_send(self, event: dict[str, Any], hint: Mapping[str, Any]) -> dict[str, Any] | None:
         """Finish an event that the program captured itself; Sentry calls this where it did, last of all."""
@@ -195,13 +195,13 @@ class SentryReporter:
 
     def flush(self, deadline: float) -> bool:
         """Wait until every event is sent; see `ErrorReporter.flush`."""
-        return self._worker.wait_idle(deadline) and self._outlet.wait_idle(deadline)
+        return self._jobs.wait_idle(deadline) and self._outlet.wait_idle(deadline)
 
     def close(self, deadline: float) -> None:
         """Send what is there and stop; see `ErrorReporter.close`."""
         self.leave()
-        self._worker.stop()
-        self._worker.join(deadline)
+        self._jobs.stop()
+        self._jobs.join(deadline)
         self._outlet.close(deadline)
         with suppress(Exception):  # it has nothing left to send
             self._client.close(timeout=0.0)

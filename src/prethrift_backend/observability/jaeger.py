@@ -20,7 +20,7 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
 from thrift.Thrift import TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-from prethrift_backend.observability._http import HttpPoster
+from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._pace import Pace
 from prethrift_backend.observability.exporting import Reply
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import ReadableSpan
 
-from prethrift_backend.observability._http import HttpPoster
+from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._otlp_encoding import SpanEncoder
 from prethrift_backend.observability.exporting import Reply
 

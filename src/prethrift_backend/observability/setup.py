@@ -23,6 +23,7 @@ from sentry_sdk.transport import Transport as SentryTransport
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import MetricsContract, load_metrics
 from prethrift_backend.observability import context
+from prethrift_backend.observability._export_log import ExportLog
 from prethrift_backend.observability._names import (
     LOG_EVENTS_DROPPED_TOTAL,
     LOGGER,
@@ -31,8 +32,7 @@ from prethrift_backend.observability._names import (
     TELEMETRY_FAILED,
     TELEMETRY_QUEUE_LENGTH,
 )
-from prethrift_backend.observability._red import RequestMetrics
-from prethrift_backend.observability._watch import ExportLog
+from prethrift_backend.observability._request_metrics import RequestMetrics
 from prethrift_backend.observability.clock import Clock, Ids
 from prethrift_backend.observability.errors import EventOutcome, ReportWatch, make_error_reporter
 from prethrift_backend.observability.exporters import make_span_sinks, queue_lengths

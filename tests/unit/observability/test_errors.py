@@ -33,10 +33,10 @@ from prethrift_backend.exceptions import (
     ItemNotFoundError,
 )
 from prethrift_backend.observability import context, errors, get_logger, instrument, report_error
+from prethrift_backend.observability._export_log import ExportLog
 from prethrift_backend.observability._faults import Frame
 from prethrift_backend.observability._sentry_event import _is_in_app
 from prethrift_backend.observability._sentry_redaction import EventRedaction
-from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.errors import ReportWatch, make_error_reporter
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C

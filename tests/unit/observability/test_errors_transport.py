@@ -14,7 +14,8 @@ from sentry_sdk.attachments import Attachment
 from sentry_sdk.envelope import Envelope, Item
 from tests.support.sentry import PATIENCE_SECONDS, Reporting, raised
 
-from prethrift_backend.observability._http import HttpPoster
+from prethrift_backend.observability._export_log import ExportLog
+from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._sentry_transport import (
     CapturedEvents,
     HttpReceiver,
@@ -24,7 +25,6 @@ from prethrift_backend.observability._sentry_transport import (
     sentry_target,
     silence_seconds,
 )
-from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.errors import SentryReporter
 from prethrift_backend.observability.exporting import Reply
 from prethrift_backend.observability.testing import FakeClock
@@ -211,7 +211,7 @@ def test_a_sentry_that_hangs_does_not_hold_the_end(monkeypatch: pytest.MonkeyPat
         for number in range(4):
             reporting.capture(ValueError(number))
         assert begun.wait(PATIENCE_SECONDS)
-        assert reporter._worker.wait_idle(time.monotonic() + PATIENCE_SECONDS)
+        assert reporter._jobs.wait_idle(time.monotonic() + PATIENCE_SECONDS)
         reporter.close(time.monotonic())
 
         assert reporting.counts() == {"sent": 0, "suppressed": 0, "dropped": 3}

@@ -9,9 +9,9 @@ from tests.support.asgi import Recorder
 from tests.support.exporting import ScriptedTransport, Watched, sample_span
 
 from prethrift_backend.config import Settings
-from prethrift_backend.observability._http import HttpPoster
+from prethrift_backend.observability._export_log import ExportLog
+from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._queue import ExportQueue
-from prethrift_backend.observability._watch import ExportLog
 from prethrift_backend.observability.console_spans import ConsoleTransport
 from prethrift_backend.observability.exporters import make_span_sinks, make_transports, open_otlp, queue_lengths
 from prethrift_backend.observability.jaeger import JaegerTransport

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from prethrift_backend.observability._http import proxy_for, readable, retry_after, secrets_of
+from prethrift_backend.observability._http_poster import proxy_for, readable, retry_after, secrets_of
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from tests.support.log_contract import EVENTS as ALL_EVENTS
 from tests.unit.observability.test_asgi import build_application
 
 from prethrift_backend.observability import _names, instrument, track_embedding_operation, track_search_operation
-from prethrift_backend.observability._watch import ExportLog
+from prethrift_backend.observability._export_log import ExportLog
 from prethrift_backend.observability.loop_lag import LoopWatch
 
 REQUIRED, OPTIONAL = BASE.required, BASE.optional

@@ -9,20 +9,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from prethrift_backend.observability._worker import Worker
+from prethrift_backend.observability._job_thread import JobThread
 
 PATIENCE_SECONDS = 10.0
 
 
 class Bench:
-    """A worker whose jobs wait for a gate, and what became of them."""
+    """Jobs that wait for a gate, and what became of them."""
 
     def __init__(self, *, capacity: int = 3) -> None:
         self.gate = threading.Event()
         self.begun = threading.Event()
         self.done: list[int] = []
         self.dropped: list[int] = []
-        self.worker: Worker[int] = Worker(self._work, name="bench", capacity=capacity, on_drop=self.dropped.append)
+        self.jobs: JobThread[int] = JobThread(self._work, name="bench", capacity=capacity, on_drop=self.dropped.append)
 
     def _work(self, job: int) -> None:
         self.begun.set()
@@ -33,17 +33,17 @@ class Bench:
 
     def is_idle(self) -> bool:
         """Wait for the jobs."""
-        return self.worker.wait_idle(time.monotonic() + PATIENCE_SECONDS)
+        return self.jobs.wait_idle(time.monotonic() + PATIENCE_SECONDS)
 
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    """Give a worker, and open its gate at the end."""
+    """Give a thread for jobs, and open its gate at the end."""
     made = Bench()
     yield made
     made.gate.set()
-    made.worker.stop()
-    made.worker.join(time.monotonic() + PATIENCE_SECONDS)
+    made.jobs.stop()
+    made.jobs.join(time.monotonic() + PATIENCE_SECONDS)
 
 
 def test_jobs_are_done_in_order(bench: Bench) -> None:
@@ -52,14 +52,14 @@ def test_jobs_are_done_in_order(bench: Bench) -> None:
     bench.gate.set()
     assert threading.active_count() == before
 
-    assert all(bench.worker.put(job) for job in (1, 2, 3))
+    assert all(bench.jobs.put(job) for job in (1, 2, 3))
     assert bench.is_idle()
     assert bench.done == [1, 2, 3]
 
 
 def test_what_does_not_fit_is_dropped(bench: Bench) -> None:
     """A full queue refuses at once, and what was taken is still done."""
-    taken = [bench.worker.put(job) for job in range(5)]
+    taken = [bench.jobs.put(job) for job in range(5)]
     bench.gate.set()
 
     assert taken == [True, True, True, False, False]
@@ -71,7 +71,7 @@ def test_a_job_that_fails_is_dropped(bench: Bench) -> None:
     """The thread goes on with the next one."""
     bench.gate.set()
     for job in (-1, 2):
-        bench.worker.put(job)
+        bench.jobs.put(job)
 
     assert bench.is_idle()
     assert (bench.done, bench.dropped) == ([2], [-1])
@@ -79,11 +79,11 @@ def test_a_job_that_fails_is_dropped(bench: Bench) -> None:
 
 def test_closing_does_what_is_there(bench: Bench) -> None:
     """What was taken before `stop` is done; what comes after it is dropped."""
-    bench.worker.put(1)
-    bench.worker.stop()
-    bench.worker.put(2)
+    bench.jobs.put(1)
+    bench.jobs.stop()
+    bench.jobs.put(2)
     bench.gate.set()
-    bench.worker.join(time.monotonic() + PATIENCE_SECONDS)
+    bench.jobs.join(time.monotonic() + PATIENCE_SECONDS)
 
     assert (bench.done, bench.dropped) == ([1], [2])
 
@@ -91,31 +91,31 @@ def test_closing_does_what_is_there(bench: Bench) -> None:
 def test_a_job_that_hangs_does_not_hold_the_end(bench: Bench) -> None:
     """At the deadline what has not begun is dropped, and the caller goes on."""
     for job in (1, 2, 3):
-        bench.worker.put(job)
+        bench.jobs.put(job)
     assert bench.begun.wait(PATIENCE_SECONDS)
-    bench.worker.stop()
-    bench.worker.join(time.monotonic())
+    bench.jobs.stop()
+    bench.jobs.join(time.monotonic())
 
     assert (bench.done, bench.dropped) == ([], [2, 3])
 
 
 def test_waiting_ends_at_its_deadline(bench: Bench) -> None:
     """`wait_idle` says that it waited in vain."""
-    bench.worker.put(1)
+    bench.jobs.put(1)
 
-    assert bench.worker.wait_idle(time.monotonic()) is False
+    assert bench.jobs.wait_idle(time.monotonic()) is False
 
 
 def test_a_forked_child_starts_anew(bench: Bench) -> None:
     """The child does its own jobs in a thread of its own, and none of the parent's."""
-    bench.worker.put(1)
+    bench.jobs.put(1)
     assert bench.begun.wait(PATIENCE_SECONDS)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             bench.gate.set()
-            bench.worker.put(2)
+            bench.jobs.put(2)
             bench.is_idle()
             os.write(writer, repr(bench.done).encode())
         finally:

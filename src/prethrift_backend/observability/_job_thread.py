@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 Job = TypeVar("Job")
 
 
-class Worker(Generic[Job]):
+class JobThread(Generic[Job]):
     """Do jobs one after the other in a thread of their own; `put` never waits, and what does not fit is dropped.
 
     In a forked child it starts anew: the jobs that it inherits are the parent's to do.
