@@ -12,6 +12,7 @@ The package is built in layers. Each imports only what stands before it in this 
 - ``api``: HTTP: routes, and how an error becomes a problem document.
 - ``main``: the one place where everything is put together.
 - ``server``: uvicorn around the application, with one worker or several.
+- ``verify``: the contracts held against files, code, rules, dashboards and a running process.
 - ``devstack``: the embedded database, S3 and sample catalogue of a developer's machine.
 - ``probe``: one look at a running server from outside; it imports nothing of the others.
 - ``cli``: the command ``prethrift-backend``. Beside it ``pytest_plugin``: fixtures for other people's tests.

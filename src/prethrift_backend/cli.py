@@ -24,10 +24,16 @@ _HEALTH_EPILOG = (
     "sent as a bearer token; it and PORT are read from the environment alone, and no proxy of it is used."
 )
 
+_CONTRACTS_EPILOG = (
+    "Exit status: 0 verified, 1 a contract is violated, 2 wrong usage or a contract file that cannot be read, 3 "
+    "inconclusive: nothing was observed, or too little."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process: 0 done, 1 failed, 2 wrong usage or configuration."""
-    chosen = _make_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    chosen = _make_parser(with_contracts="contracts" in given[:1]).parse_args(given)
     command: Callable[[argparse.Namespace], None] = chosen.command
     try:
         command(chosen)
@@ -56,7 +62,7 @@ def _complain(error: ConfigurationError) -> None:
         print(f"  {fault}", file=sys.stderr)
 
 
-def _make_parser() -> argparse.ArgumentParser:
+def _make_parser(*, with_contracts: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="prethrift-backend", description="A search backend for second-hand clothes.", allow_abbrev=False
     )
@@ -79,7 +85,23 @@ def _make_parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--older-than-seconds", type=float, default=3600.0, help="leave out younger ones: an ingest may be under way"
     )
+    _add_contracts(commands, with_commands=with_contracts)
     return parser
+
+
+def _add_contracts(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, with_commands: bool) -> None:
+    summary = "hold the contracts against files, code and a running process"
+    group = commands.add_parser(
+        "contracts",
+        help=summary,
+        description=f"{summary.capitalize()}.",
+        epilog=_CONTRACTS_EPILOG,
+        allow_abbrev=False,
+    )
+    if with_commands:  # they load much that no other command needs
+        from prethrift_backend.verify.commands import add_commands
+
+        add_commands(group)
 
 
 def _add(

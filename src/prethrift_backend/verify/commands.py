@@ -1,0 +1,25 @@
+"""The sub-commands of ``prethrift-backend contracts``.
+
+A command is a module of this package with a function ``add_command(subparsers)``, which adds a parser and sets its
+default ``command`` to a function of the parsed arguments, as the commands of ``cli`` have it. To add one, import its
+module here and put it in the table; the order is the one of the help.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from prethrift_backend.verify import rules_command
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+COMMANDS: Final[tuple[Callable[[Subparsers], None], ...]] = (rules_command.add_command,)
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add all sub-commands to the parser of ``contracts``."""
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add_command in COMMANDS:
+        add_command(subparsers)
