@@ -90,7 +90,7 @@ async def _ask(app: Instrumented, *paths: str) -> list[httpx.Response]:
 
 
 async def _end(app: Instrumented) -> None:
-    """Let the application's lifespan begin and end, which closes a telemetry that is its own."""
+    """Let the application's lifespan begin and end, which closes its telemetry."""
     await drive(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
 
@@ -121,7 +121,7 @@ async def test_the_first_examples_make_two_applications(log_file: Path) -> None:
     shirt, nowhere = await _ask(made["app"], "/shirts/7", "/nowhere")
     hello, probe, scrape = await _ask(made["small_app"], "/hello", "/probe", "/metrics")
     await _end(made["app"])
-    await made["telemetry"].aclose()
+    await _end(made["small_app"])
 
     assert [answer.status_code for answer in (shirt, nowhere, hello, probe, scrape)] == [200, 404, 200, 200, 200]
     assert all(name in answer.headers for name in EXPOSED_HEADERS for answer in (shirt, nowhere, hello))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from prethrift_backend.config._sources import Given, misspelt, read_dotenv, read_otel, read_own
-from prethrift_backend.config.settings import Settings, production_faults
+from prethrift_backend.config.settings import REQUIRED_IN_PRODUCTION, Settings, production_faults
 from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
 
 _NAMES = tuple(name.upper() for name in Settings.model_fields)
@@ -33,9 +33,10 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     dotenv: Path | None = Path(".env"),
     overrides: Mapping[str, object] | None = None,
+    required: Collection[str] = REQUIRED_IN_PRODUCTION,
 ) -> Settings:
     """Read the settings; see ``load``."""
-    return load(environ=environ, dotenv=dotenv, overrides=overrides).settings
+    return load(environ=environ, dotenv=dotenv, overrides=overrides, required=required).settings
 
 
 def load(
@@ -43,13 +44,16 @@ def load(
     environ: Mapping[str, str] | None = None,
     dotenv: Path | None = Path(".env"),
     overrides: Mapping[str, object] | None = None,
+    required: Collection[str] = REQUIRED_IN_PRODUCTION,
 ) -> LoadedSettings:
     """Read the settings and note where each came from.
 
     ``environ`` is the process's environment unless given. ``dotenv`` may be missing as a file. ``overrides`` come from
-    the command line, by attribute name; one that is None was not given. Raises ConfigurationError with every fault of
-    every source, production's rule included.
+    the command line, by attribute name; one that is None was not given. ``required`` are the attribute names without
+    which production does not start: the backend's own, unless another application names what it needs. Raises
+    ConfigurationError with every fault of every source, production's rule included.
     """
+    _refuse_unknown(required, argument="required")
     environment = os.environ if environ is None else environ
     file, faults = read_dotenv(dotenv)
     own = [
@@ -61,7 +65,7 @@ def load(
     standard, otel_faults = read_otel({**file, **_not_empty(environment)})
     faults += [fault for fault in otel_faults if not _answered(fault, given)]
     given = _first([*own, *standard])
-    settings = _build(given, faults)
+    settings = _build(given, faults, required)
     warnings = (
         *misspelt(environment, _NAMES, origin="environment"),
         *misspelt(file, _NAMES, origin=".env"),
@@ -71,10 +75,14 @@ def load(
 
 
 def _command_line(overrides: Mapping[str, object]) -> list[Given]:
-    unknown = sorted(name for name in overrides if name not in Settings.model_fields)
-    if unknown:
-        raise TypeError(f"overrides={unknown!r} are not settings: use the attribute names of Settings")
+    _refuse_unknown(overrides, argument="overrides")
     return [Given(name, value, "command line") for name, value in overrides.items() if value is not None]
+
+
+def _refuse_unknown(names: Collection[str], *, argument: str) -> None:
+    unknown = sorted(name for name in names if name not in Settings.model_fields)
+    if unknown:
+        raise TypeError(f"{argument}={unknown!r} are not settings: use the attribute names of Settings")
 
 
 def _not_empty(environ: Mapping[str, str]) -> dict[str, str]:
@@ -91,13 +99,14 @@ def _answered(fault: ConfigurationFault, given: Mapping[str, Given]) -> bool:
     return fault.name.startswith("OTEL_TRACES_SAMPLER") and "trace_sample_rate" in given
 
 
-def _build(given: Mapping[str, Given], faults: list[ConfigurationFault]) -> Settings:
+def _build(given: Mapping[str, Given], faults: list[ConfigurationFault], required: Collection[str]) -> Settings:
     """Make the settings, or raise every fault: of the sources, of the values, of production."""
     settings, value_faults = _attempt({name: item.value for name, item in given.items()})
     wrong = {fault.name.lower() for fault in value_faults}
     if settings is None:  # what is left when the faulty values are away, for the rules over several settings
         settings, _ = _attempt({name: item.value for name, item in given.items() if name not in wrong})
-    across = [fault for fault in production_faults(settings) if fault.name.lower() not in wrong] if settings else []
+    rules = production_faults(settings, required=required) if settings else []
+    across = [fault for fault in rules if fault.name.lower() not in wrong]
     everything = [*faults, *(_under_own_name(fault, given) for fault in value_faults), *across]
     if settings is None or everything:
         # Shown values are masked; nothing is chained, for what stands behind holds the values themselves.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -216,13 +217,15 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
-def production_faults(settings: Settings) -> list[ConfigurationFault]:
+def production_faults(
+    settings: Settings, *, required: Collection[str] = REQUIRED_IN_PRODUCTION
+) -> list[ConfigurationFault]:
     """Give what keeps these settings from starting in production; nothing in any other environment."""
     if settings.environment != "production":
         return []
     faults = [
         ConfigurationFault(name.upper(), None, "is not set", "production does not start without it")
-        for name in REQUIRED_IN_PRODUCTION
+        for name in required
         if getattr(settings, name) is None
     ]
     if settings.debug:

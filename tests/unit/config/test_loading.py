@@ -286,6 +286,22 @@ def test_production_refuses_to_start_without(name: str) -> None:
     assert _texts(environ) == [f"{name} is not set: production does not start without it"]
 
 
+def test_another_application_names_what_its_production_needs() -> None:
+    """One without a database is not asked for one, and is still asked for what it has named."""
+    environ = {"ENVIRONMENT": "production"}
+
+    with pytest.raises(ConfigurationError) as caught:
+        load(environ=environ, dotenv=None, required=["sentry_dsn"])
+    assert [fault.name for fault in caught.value.faults] == ["SENTRY_DSN"]
+    assert load(environ=environ, dotenv=None, required=()).settings.environment == "production"
+
+
+def test_what_production_needs_is_a_setting() -> None:
+    """A misspelt name is the programmer's mistake, found in every environment."""
+    with pytest.raises(TypeError, match=r"required=\['sentry'\] are not settings"):
+        load(environ={}, dotenv=None, required=["sentry"])
+
+
 def test_production_refuses_debug() -> None:
     """Tracebacks are not for the callers of production."""
     (fault,) = _texts(PRODUCTION, debug=True)
