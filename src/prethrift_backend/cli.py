@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prethrift_backend import __version__
-from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, PrethriftError
+from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault, ContractError, PrethriftError
 
 _CONFIGURATION_STATUS = 2
 _FAILURE_STATUS = 1
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigurationError as error:
         _complain(error)
         sys.exit(_CONFIGURATION_STATUS)
+    except ContractError as error:
+        print(f"prethrift-backend: {error}", file=sys.stderr)
+        sys.exit(_CONFIGURATION_STATUS)
     except PrethriftError as error:
         print(f"prethrift-backend: {error}", file=sys.stderr)
         sys.exit(_FAILURE_STATUS)
@@ -62,7 +65,7 @@ def _complain(error: ConfigurationError) -> None:
         print(f"  {fault}", file=sys.stderr)
 
 
-def _make_parser(*, with_contracts: bool) -> argparse.ArgumentParser:
+def _make_parser(*, with_contracts: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="prethrift-backend", description="A search backend for second-hand clothes.", allow_abbrev=False
     )

@@ -68,16 +68,29 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Excused:
+    """A finding that an exception covers, the exception's reason, and the last day of it (ISO 8601)."""
+
+    finding: Finding
+    reason: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one run found.
 
     ``command`` is the sub-command ("lint"), ``target`` what it was held against (an address, a folder, a revision).
-    ``items`` has every item of the contracts: an item passed when it was observed and no finding names it.
-    ``inconclusive`` has the reasons why the run cannot tell, such as a server that does not answer.
+    ``items`` has every item of the contracts that the run was to look at; an item has passed when it was observed and
+    no finding names it. A run that observed no item at all is never a success. ``rules`` has the ids that the run
+    judges; ``inconclusive`` the reasons why it cannot tell, such as a server that does not answer.
     """
 
     command: str
     findings: tuple[Finding, ...] = ()
+    _: KW_ONLY
     items: tuple[Item, ...] = ()
+    rules: tuple[str, ...] = ()
     inconclusive: tuple[str, ...] = ()
     target: str | None = None
+    excused: tuple[Excused, ...] = ()
