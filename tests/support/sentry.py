@@ -7,22 +7,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx
 import orjson
-from prometheus_client.parser import text_string_to_metric_families
 from tests.support.otlp_receiver import FaultyReceiver, Request
-from tests.support.ports import LOOPBACK, free_port
-from tests.support.processes import ServerProcess
+from tests.support.telemetry_server import EVENT_OUTCOMES
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import Telemetry, configure
@@ -34,11 +26,6 @@ Raised = TypeVar("Raised", bound=BaseException)
 
 KEY = "0123456789abcdef0123456789abcdef"
 PATIENCE_SECONDS = 10.0
-START_SECONDS = 60.0
-SOON_SECONDS = 30.0
-END_SECONDS = 10.0  # what a process may take to end; the figure itself is gated in tests/perf
-ROOT = Path(__file__).parents[2]
-OUTCOMES = ("sent", "suppressed", "dropped")
 
 
 class Reporting:
@@ -88,7 +75,7 @@ class Reporting:
     def counts(self) -> dict[str, float]:
         """Return how many events were sent, suppressed and dropped."""
         value = self.telemetry.metrics.registry.get_sample_value
-        return {name: value("telemetry_error_events_total", {"outcome": name}) or 0.0 for name in OUTCOMES}
+        return {name: value("telemetry_error_events_total", {"outcome": name}) or 0.0 for name in EVENT_OUTCOMES}
 
     def lines(self) -> list[dict[str, Any]]:
         """Close the telemetry and return its log lines."""
@@ -119,50 +106,6 @@ def exceptions_of(event: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the chain of an event; what was caught stands last."""
     values: list[dict[str, Any]] = event["exception"]["values"]
     return values
-
-
-class Server:
-    """The small application of tests/support/telemetry_app.py behind uvicorn, with its log and its metrics."""
-
-    def __init__(self, process: ServerProcess, client: httpx.Client) -> None:
-        self.process = process
-        self.client = client
-
-    def fail(self) -> httpx.Response:
-        """Ask for the page that raises; uvicorn ends a connection on which the application has."""
-        return self.client.get("/fail", headers={"connection": "close"})
-
-    def counts(self) -> dict[str, float]:
-        """Return how many events were sent, suppressed and dropped."""
-        families = text_string_to_metric_families(self.client.get("/metrics").text)
-        samples = (sample for family in families for sample in family.samples)
-        return {s.labels["outcome"]: s.value for s in samples if s.name == "telemetry_error_events_total"}
-
-    def lines(self, event: str) -> list[dict[str, Any]]:
-        """Return the log lines of one event so far."""
-        return [line for line in self.process.records if line["event"] == event]
-
-    def end(self) -> None:
-        """End it as a supervisor does; a shutdown that is not orderly, or takes too long, fails."""
-        self.client.close()
-        self.process.send(signal.SIGTERM)
-        assert self.process.wait_for_exit(END_SECONDS) == -signal.SIGTERM
-        assert "Application shutdown complete" in self.process.output
-
-
-@contextmanager
-def serving(**settings: str) -> Iterator[Server]:
-    """Serve the application with these settings in its environment."""
-    port = free_port()
-    environ = {**os.environ, "LOG_FORMAT": "json", **settings}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "tests.support.telemetry_app:serve", "--port", str(port)]
-    url = f"http://{LOOPBACK}:{port}"
-    with (
-        ServerProcess(command, environ=environ, directory=ROOT) as process,
-        httpx.Client(base_url=url, trust_env=False, timeout=SOON_SECONDS) as client,
-    ):
-        process.wait_for_http(f"{url}/metrics", START_SECONDS)
-        yield Server(process, client)
 
 
 def dsn_of(receiver: FaultyReceiver) -> str:

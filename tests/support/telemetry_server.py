@@ -18,9 +18,10 @@ from tests.support.processes import ServerProcess
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
 SOON_SECONDS = 30.0
-END_SECONDS = 10.0
+END_SECONDS = 10.0  # what a process may take to end; the figure itself is gated in tests/perf
 REQUESTS = 20
 KEY = "hcaik_canary_0123456789"
+EVENT_OUTCOMES = ("sent", "suppressed", "dropped")
 
 
 class Server:
@@ -30,9 +31,18 @@ class Server:
         self.process = process
         self.client = client
 
+    @property
+    def target(self) -> str:
+        """Where it listens, as Prometheus names a target."""
+        return self.client.base_url.netloc.decode()
+
     def ask(self, count: int = REQUESTS) -> set[int]:
         """Send requests and return the statuses of the answers."""
         return {self.client.get(f"/items/{number}").status_code for number in range(count)}
+
+    def fail(self) -> httpx.Response:
+        """Ask for the page that raises; uvicorn ends a connection on which the application has."""
+        return self.client.get("/fail", headers={"connection": "close"})
 
     def figure(self, name: str, **labels: str) -> float:
         """Return the value of one series at /metrics, 0 where there is none."""
@@ -48,12 +58,19 @@ class Server:
         """Return how many spans reached no receiver, for this reason."""
         return self.figure("telemetry_spans_dropped_total", exporter="otlp", reason=reason)
 
+    def error_events(self) -> dict[str, float]:
+        """Return how many error events were sent, suppressed and dropped."""
+        return {outcome: self.figure("telemetry_error_events_total", outcome=outcome) for outcome in EVENT_OUTCOMES}
+
     def wait(self, figure: Callable[[], object]) -> None:
         """Wait until a figure is above zero."""
         self.process.wait_for(figure, SOON_SECONDS)
 
     def end(self) -> None:
-        """End it as a supervisor does: uvicorn shuts down in order, and then ends by the signal it was sent."""
+        """End it as a supervisor does: uvicorn shuts down in order, and then ends by the signal it was sent.
+
+        A shutdown that is not orderly, or takes too long, fails.
+        """
         self.client.close()
         self.process.send(signal.SIGTERM)
         assert self.process.wait_for_exit(END_SECONDS) == -signal.SIGTERM
@@ -64,19 +81,22 @@ class Server:
         return [line for line in self.process.records if line["event"] == event]
 
 
-@contextmanager
-def serving(endpoint: str, **settings: str) -> Iterator[Server]:
-    """Serve the application with its spans sent to ``endpoint``."""
-    port = free_port()
-    environ = {
-        **os.environ,
+def spans_to(endpoint: str, **settings: str) -> dict[str, str]:
+    """Return the settings that send every span and no metrics to ``endpoint``; others beside, or in their place."""
+    return {
         "OTLP_ENDPOINT": endpoint,
         "OTLP_API_KEY": KEY,
         "OTLP_METRICS_INTERVAL_SECONDS": "0",
-        "LOG_FORMAT": "json",
         "TRACE_SAMPLE_RATE": "1",
         **settings,
     }
+
+
+@contextmanager
+def serving(**settings: str) -> Iterator[Server]:
+    """Serve the application with these settings in its environment."""
+    port = free_port()
+    environ = {**os.environ, "LOG_FORMAT": "json", **settings}
     command = [sys.executable, "-m", "uvicorn", "--factory", "tests.support.telemetry_app:serve", "--port", str(port)]
     url = f"http://{LOOPBACK}:{port}"
     with (

@@ -13,7 +13,7 @@ import pytest
 from tests.support.otlp_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw, reject
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ServerProcess
-from tests.support.telemetry_server import KEY, REQUESTS, SOON_SECONDS, serving
+from tests.support.telemetry_server import KEY, REQUESTS, SOON_SECONDS, serving, spans_to
 from tests.support.waiting import wait_for
 
 
@@ -37,7 +37,7 @@ def test_a_receiver_that_misbehaves(
 ) -> None:
     """Requests are answered, the figures tell what happened, the log says it once, and the process ends."""
     otlp_receiver.behave(fault)
-    with serving(otlp_receiver.endpoint) as server:
+    with serving(**spans_to(otlp_receiver.endpoint)) as server:
         first = server.ask()
         server.wait(lambda: server.exports(outcome) >= 1)
         second = server.ask()
@@ -54,7 +54,7 @@ def test_a_receiver_that_misbehaves(
 def test_refused_spans_are_counted(otlp_receiver: FaultyReceiver) -> None:
     """Spans that a receiver rejects, or refuses for good, are figures at /metrics."""
     otlp_receiver.behave(reject(2, "too old"))
-    with serving(otlp_receiver.endpoint) as server:
+    with serving(**spans_to(otlp_receiver.endpoint)) as server:
         server.ask()
         server.wait(lambda: server.dropped("rejected") == 2)
         otlp_receiver.behave(answer(400))
@@ -67,7 +67,7 @@ def test_refused_spans_are_counted(otlp_receiver: FaultyReceiver) -> None:
 
 def test_a_receiver_that_nobody_can_reach() -> None:
     """A refused connection is tried again and again in the background, said once, and the end loses what it must."""
-    with serving(f"http://{LOOPBACK}:{free_port()}") as server:
+    with serving(**spans_to(f"http://{LOOPBACK}:{free_port()}")) as server:
         statuses = server.ask()
         server.wait(lambda: server.exports("retry") >= 2)
         server.end()
@@ -80,7 +80,7 @@ def test_a_receiver_that_nobody_can_reach() -> None:
 
 def test_a_receiver_that_nobody_can_reach_by_grpc() -> None:
     """The same over gRPC."""
-    with serving(f"http://{LOOPBACK}:{free_port()}", OTLP_PROTOCOL="grpc") as server:
+    with serving(**spans_to(f"http://{LOOPBACK}:{free_port()}", OTLP_PROTOCOL="grpc")) as server:
         statuses = server.ask()
         server.wait(lambda: server.exports("retry") >= 2)
         server.end()
@@ -95,7 +95,7 @@ def test_every_receiver_dead_at_once(otlp_receiver: FaultyReceiver) -> None:
     otlp_receiver.behave(hang)
     dsn = f"http://0123456789abcdef0123456789abcdef@{LOOPBACK}:{otlp_receiver.port}/1"
     jaeger = f"http://{LOOPBACK}:{otlp_receiver.port}/api/traces"
-    with serving(otlp_receiver.endpoint, JAEGER_ENDPOINT=jaeger, SENTRY_DSN=dsn) as server:
+    with serving(**spans_to(otlp_receiver.endpoint, JAEGER_ENDPOINT=jaeger, SENTRY_DSN=dsn)) as server:
         statuses = server.ask()
         server.wait(lambda: len(otlp_receiver.requests) >= 3)
         server.end()
@@ -106,7 +106,7 @@ def test_every_receiver_dead_at_once(otlp_receiver: FaultyReceiver) -> None:
 
 def test_a_receiver_that_dies_and_comes_back(otlp_receiver: FaultyReceiver) -> None:
     """Nobody has to do anything: what waited arrives when the receiver is there again, and the log says both."""
-    with serving(otlp_receiver.endpoint) as server:
+    with serving(**spans_to(otlp_receiver.endpoint)) as server:
         server.ask(3)
         server.wait(lambda: server.exports("success") >= 1)
         otlp_receiver.stop()
@@ -126,7 +126,7 @@ def test_a_receiver_that_dies_and_comes_back(otlp_receiver: FaultyReceiver) -> N
 def test_retry_after_is_waited_for(otlp_receiver: FaultyReceiver) -> None:
     """After a 429 that names three seconds the receiver is left alone for three."""
     otlp_receiver.behave(answer(429, retry_after="3"))
-    with serving(otlp_receiver.endpoint) as server:
+    with serving(**spans_to(otlp_receiver.endpoint)) as server:
         server.ask(1)
         wait_for(lambda: otlp_receiver.requests, SOON_SECONDS)
         otlp_receiver.behave(answer(200))
@@ -139,7 +139,7 @@ def test_retry_after_is_waited_for(otlp_receiver: FaultyReceiver) -> None:
 
 def test_a_request_is_compressed_and_carries_the_key(otlp_receiver: FaultyReceiver) -> None:
     """What goes over the wire is gzipped protobuf, at the path of the signal, with the key in its header."""
-    with serving(otlp_receiver.endpoint) as server:
+    with serving(**spans_to(otlp_receiver.endpoint)) as server:
         server.ask()
         server.wait(lambda: server.exports("success") >= 1)
 

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from sqlalchemy import text
 from tests.support.asgi import drive, http_scope
 from tests.support.otlp_receiver import FaultyReceiver, Request, answer, hang
-from tests.support.telemetry_server import SOON_SECONDS, serving
+from tests.support.telemetry_server import SOON_SECONDS, serving, spans_to
 from tests.support.waiting import wait_for
 
 from prethrift_backend.observability import instrument
@@ -27,7 +27,7 @@ TESTS = Path(__file__).parents[2]
 
 def test_point_19_a_request_is_one_line_of_our_own(otlp_receiver: FaultyReceiver) -> None:
     """The server's own access log is off, and nothing prints the raw query string."""
-    with serving(otlp_receiver.endpoint) as server:
+    with serving(**spans_to(otlp_receiver.endpoint)) as server:
         server.client.get("/items/1", params={"token": "canary-in-query", "q": "dress"})
         server.client.get("/nowhere")
         server.end()
@@ -39,7 +39,9 @@ def test_point_19_a_request_is_one_line_of_our_own(otlp_receiver: FaultyReceiver
 def test_point_24_each_worker_counts_for_itself_under_a_name_of_its_own(otlp_receiver: FaultyReceiver) -> None:
     """Of two workers each pushes totals under an instance of its own, and no total ever falls."""
     # How a scrape adds workers up, over restarts and kills, is held in tests/integration/workers.
-    with serving(otlp_receiver.endpoint, OTLP_METRICS_INTERVAL_SECONDS="0.2", WEB_CONCURRENCY="2") as server:
+    with serving(
+        **spans_to(otlp_receiver.endpoint, OTLP_METRICS_INTERVAL_SECONDS="0.2", WEB_CONCURRENCY="2")
+    ) as server:
 
         def both_have_pushed() -> bool:
             server.client.get("/items/1", headers={"connection": "close"})
@@ -73,7 +75,7 @@ def _pushed_totals(requests: list[Request]) -> dict[str, list[float]]:
 def test_point_25_memory_and_exit_are_bounded(otlp_receiver: FaultyReceiver) -> None:
     """With a receiver that hangs the queue fills to its bound, the rest is counted, and the process still ends."""
     otlp_receiver.behave(hang)
-    with serving(otlp_receiver.endpoint, LOG_LEVEL="WARNING") as server:
+    with serving(**spans_to(otlp_receiver.endpoint, LOG_LEVEL="WARNING")) as server:
         server.ask(1600)  # two spans each
         server.wait(lambda: server.dropped("queue_full"))
 
@@ -84,7 +86,7 @@ def test_point_25_memory_and_exit_are_bounded(otlp_receiver: FaultyReceiver) -> 
 def test_point_26_an_exporter_that_fails_is_seen_and_feeds_nothing_back(otlp_receiver: FaultyReceiver) -> None:
     """Failures are a figure and one line; the exporter's own requests make neither lines nor spans nor counts."""
     otlp_receiver.behave(answer(500))
-    with serving(otlp_receiver.endpoint, LOG_LEVEL="DEBUG") as server:
+    with serving(**spans_to(otlp_receiver.endpoint, LOG_LEVEL="DEBUG")) as server:
         for _ in range(3):
             failures = server.exports("failure")
             server.ask(1)
@@ -123,7 +125,7 @@ async def test_point_27_a_statement_is_one_span_without_its_values(migrated_data
 def test_point_30_a_real_server_says_what_the_tests_in_memory_say(otlp_receiver: FaultyReceiver) -> None:
     """Behind uvicorn each request is one line, one count and one span, whatever its kind."""
     asked = [("GET", "/items/1", 200), ("HEAD", "/items/1", 405), ("GET", "/nowhere", 404), ("GET", "/fail", 500)]
-    with serving(otlp_receiver.endpoint) as server:
+    with serving(**spans_to(otlp_receiver.endpoint)) as server:
         # A connection for each: uvicorn closes the one of a handler that raised, without a word to the client.
         alone = {"connection": "close"}
         statuses = [server.client.request(method, path, headers=alone).status_code for method, path, _ in asked]

@@ -11,8 +11,9 @@ import httpx
 import pytest
 from tests.support.otlp_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw
 from tests.support.ports import LOOPBACK, free_port
-from tests.support.sentry import KEY, SOON_SECONDS, Server, dsn_of, events_in, exceptions_of, serving
+from tests.support.sentry import KEY, dsn_of, events_in, exceptions_of
 from tests.support.telemetry_app import CANARY, make_app
+from tests.support.telemetry_server import SOON_SECONDS, Server, serving
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability.testing import capture_telemetry
@@ -26,7 +27,7 @@ def no_spans(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _wait_for(server: Server, outcome: str, count: float) -> None:
     server.process.wait_for(
-        lambda: server.counts()[outcome] >= count, SOON_SECONDS, what=f"{count:g} events that were {outcome}"
+        lambda: server.error_events()[outcome] >= count, SOON_SECONDS, what=f"{count:g} events that were {outcome}"
     )
 
 
@@ -123,7 +124,7 @@ def test_a_storm_reaches_sentry_as_a_handful(otlp_receiver: FaultyReceiver) -> N
         for _ in range(200):
             server.fail()
         _wait_for(server, "suppressed", 180)
-        counts = server.counts()
+        counts = server.error_events()
         server.end()
 
         assert counts["sent"] + counts["suppressed"] + counts["dropped"] <= 200

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tests.support.otlp_receiver import FaultyReceiver
-from tests.support.sentry import SOON_SECONDS, dsn_of, events_in, exceptions_of, serving
+from tests.support.sentry import dsn_of, events_in, exceptions_of
 from tests.support.spotlight import Spotlight
 from tests.support.telemetry_app import CANARY
+from tests.support.telemetry_server import SOON_SECONDS, serving
 
 
 def test_a_failure_of_a_running_backend_arrives(spotlight: Spotlight) -> None:
