@@ -11,32 +11,21 @@ from tests.support.asgi import Recorder
 from tests.support.span_contract import load_span_contract
 from tests.support.span_list import SpanList
 
-from prethrift_backend.observability.clock import Clock, Ids
+from prethrift_backend.observability.clock import Ids
 from prethrift_backend.observability.context import RequestContext
 from prethrift_backend.observability.spans import redacted_span
+from prethrift_backend.observability.testing import CountingIds, FakeClock
 
-START_NS = 1_800_000_000_000_000_000
-
-
-class SteppedTime:
-    """Two clocks that agree: seconds since the start, and nanoseconds since the epoch."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.clock = Clock(time_ns=lambda: START_NS + round(self.seconds * 1e9), monotonic=lambda: self.seconds)
-
-    def advance(self, seconds: float) -> None:
-        """Let time go by."""
-        self.seconds += seconds
+START_NS = FakeClock().time_ns()
 
 
 def counted_ids() -> Ids:
-    """Return ids that count from 1: the first trace is 0…01, the first span 0…01, the first request id ``own-1``.
+    """Return ids that count from 1, where a request's own (``own-1``) can be told from one that is its trace's.
 
-    Such a trace is sampled at every rate but 0.
+    A trace of such an id is sampled at every rate but 0.
     """
-    traces, spans, requests = count(1), count(1), count(1)
-    return Ids(lambda: next(traces), lambda: next(spans), lambda: f"own-{next(requests)}")
+    ids, requests = CountingIds(), count(1)
+    return Ids(ids.trace_id, ids.span_id, lambda: f"own-{next(requests)}")
 
 
 @dataclass
@@ -70,9 +59,9 @@ class TracedRecorder(Recorder):
     """A recorder whose spans are kept in a list, under simulated time and counted ids."""
 
     def __init__(self, *, trace_sample_rate: float = 1.0, **settings: Any) -> None:
-        self.time = SteppedTime()
+        self.clock = FakeClock()
         self.sink = SpanList()
-        parts: Any = {"clock": self.time.clock, "ids": counted_ids(), "span_sinks": [self.sink]}
+        parts: Any = {"clock": self.clock, "ids": counted_ids(), "span_sinks": [self.sink]}
         super().__init__(log_level="DEBUG", parts=parts, trace_sample_rate=trace_sample_rate, **settings)
         self.errors = NotedErrors()
         self.telemetry.reporter = self.errors

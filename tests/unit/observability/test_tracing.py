@@ -18,7 +18,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse
 from tests.support.asgi import Answer, Recorder, drive, http_scope
 from tests.support.span_list import SpanList
-from tests.support.traced import START_NS, SteppedTime, TracedRecorder
+from tests.support.traced import START_NS, TracedRecorder
 
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import parse_metrics
@@ -26,6 +26,7 @@ from prethrift_backend.observability import bind_user, configure, get_logger, ge
 from prethrift_backend.observability.clock import Ids
 from prethrift_backend.observability.context import current_request
 from prethrift_backend.observability.spans import redacted_span
+from prethrift_backend.observability.testing import FakeClock
 
 TRACER = get_tracer("tests.of-the-application")
 
@@ -65,7 +66,7 @@ async def test_times_and_ids_are_those_that_were_injected() -> None:
 
     async def work() -> None:
         with TRACER.start_as_current_span("child"):
-            recorder.time.advance(0.25)
+            recorder.clock.tick(0.25)
 
     await served(recorder, work)
 
@@ -185,7 +186,7 @@ async def test_a_slow_request_has_its_span_although_not_sampled(
     recorder = TracedRecorder(trace_sample_rate=0, trace_slow_seconds=slow_seconds)
 
     async def work() -> None:
-        recorder.time.advance(took)
+        recorder.clock.tick(took)
 
     await served(recorder, work)
 
@@ -213,7 +214,7 @@ async def test_exemplars_lead_to_spans_that_are_exported(settings: dict[str, Any
     recorder = TracedRecorder(**settings)
 
     async def work() -> None:
-        recorder.time.advance(0.2)
+        recorder.clock.tick(0.2)
 
     await served(recorder, work)
 
@@ -241,7 +242,7 @@ async def test_below_a_probe_nothing_is_recorded() -> None:
     @mark_quiet
     async def probe() -> None:
         with TRACER.start_as_current_span("ping"):
-            recorder.time.advance(5)
+            recorder.clock.tick(5)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope["endpoint"] = probe
@@ -266,7 +267,7 @@ async def test_work_after_the_answer_has_a_span_of_its_own(took: float, is_told:
     recorder = TracedRecorder()
 
     async def task() -> None:
-        recorder.time.advance(took)
+        recorder.clock.tick(took)
 
     await _answered_with(recorder, task)
 
@@ -537,11 +538,11 @@ async def test_the_first_byte_counts_only_for_answers_in_pieces() -> None:
     recorder = TracedRecorder()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        recorder.time.advance(0.02)
+        recorder.clock.tick(0.02)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         if scope["path"] == "/pieces":
             await send({"type": "http.response.body", "body": b"one", "more_body": True})
-            recorder.time.advance(2)
+            recorder.clock.tick(2)
         await send({"type": "http.response.body", "body": b"two"})
 
     for path in ("/pieces", "/whole"):
@@ -564,18 +565,18 @@ visits_total 1
 
 async def test_a_contract_without_our_families_is_no_fault() -> None:
     """Another application's own contract need not have any of them: spans and lines are there all the same."""
-    sink, time = SpanList(), SteppedTime()
+    sink, clock = SpanList(), FakeClock()
     telemetry = configure(
         Settings.model_validate({"log_format": "json", "trace_sample_rate": 1}),
         contract=parse_metrics(OTHER_CONTRACT, source="shop.txt"),
         strict=True,
         span_sinks=[sink],
-        clock=time.clock,
+        clock=clock,
         log_stream=io.BytesIO(),
     )
 
     async def task() -> None:
-        time.advance(1)
+        clock.tick(1)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
