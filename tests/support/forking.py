@@ -25,7 +25,7 @@ async def answer(_scope: Any, _receive: Any, send: Any) -> None:
 def main(endpoint: str) -> int:
     """Serve a request before the fork, one in the child and one in the parent; return the child's exit status."""
     settings = Settings(
-        log_format="json", otlp_endpoint=endpoint, otlp_metrics_interval_seconds=0, trace_sample_rate=1.0
+        log_format="json", otlp_endpoint=endpoint, otlp_metrics_interval_seconds=3600, trace_sample_rate=1.0
     )
     telemetry = configure(settings)
     app = instrument(answer, telemetry)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import certifi
@@ -149,7 +149,7 @@ def _open(url: str) -> urllib3.PoolManager:
     if proxy is None:
         return urllib3.PoolManager(num_pools=1, maxsize=1, ca_certs=authorities)
     auth = parse_url(proxy).auth
-    headers = make_headers(proxy_basic_auth=auth) if auth else None
+    headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
     return urllib3.ProxyManager(proxy, num_pools=1, maxsize=1, proxy_headers=headers, ca_certs=authorities)
 
 

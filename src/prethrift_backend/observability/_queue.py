@@ -143,20 +143,27 @@ class ExportQueue:
             self._spans.append(span)
             if waiting + 1 >= self._wake_at:
                 self._wake.set()
+            if self._finished:
+                self._give_up_late()
 
     def close(self, deadline: float) -> None:
         """Send what is there until ``deadline`` (of ``time.monotonic``), give the rest up, and stop; repeatable."""
-        self.begin_close(deadline)
-        if self._thread is not None:
-            seconds = max(0.0, deadline - self._timing.monotonic())
+        first = self.begin_close(deadline)
+        # A thread that is stuck was waited for once; a second call, at the end of the process, does not wait again.
+        if self._thread is not None and not self._finished:
+            seconds = max(0.0, min(first, deadline) - self._timing.monotonic())
             self._thread.join(min(seconds, threading.TIMEOUT_MAX))
         self._finish()
 
-    def begin_close(self, deadline: float) -> None:
-        """Let the thread send what it can until ``deadline``, without waiting for it; of two deadlines the first."""
+    def begin_close(self, deadline: float) -> float:
+        """Let the thread send what it can until ``deadline``, without waiting for it; of two deadlines the first.
+
+        Return the one that holds.
+        """
         if self._deadline is None:
             self._deadline = deadline
         self._wake.set()
+        return self._deadline
 
     def restart_after_fork(self) -> None:
         """Start anew in a child: it inherits the queue, whose spans the parent sends, but no thread."""
@@ -275,6 +282,14 @@ class ExportQueue:
             self._drop("shutdown", left)
         if self._thread is None:
             self._close_transport()
+
+    def _give_up_late(self) -> None:
+        """Count a span whose put began before the end and was over after it."""
+        with self._lock:
+            left = len(self._spans)
+            self._spans.clear()
+        if left:
+            self._drop("shutdown", left)
 
     def _close_transport(self) -> None:
         with suppress(Exception):

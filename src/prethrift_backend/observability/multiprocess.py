@@ -21,6 +21,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -367,10 +368,10 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="prethrift-metrics-publisher", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Publish for the last time and stop; waits for a reading that is under way, two seconds at most."""
+    def close(self, deadline: float) -> None:
+        """Publish for the last time and stop; wait for a reading that is under way until ``deadline`` at most."""
         self._ended.set()
-        self._thread.join(2.0)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         while True:

@@ -15,7 +15,6 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from uuid import uuid4
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.resources import Resource
@@ -92,7 +91,6 @@ class PeriodicPush:
         self._connection = connection
         self._watch = watch
         self._plan = plan
-        self._resource = plan.resource
         self._thread: threading.Thread | None = None
         self._is_child = False
         self._reset()
@@ -117,13 +115,16 @@ class PeriodicPush:
             self._deadline = deadline
         self._closing.set()
         if self._thread is not None:
-            self._thread.join(max(0.0, deadline - self._plan.timing.monotonic()))
+            until = min(self._deadline, deadline)  # of two deadlines the first
+            self._thread.join(max(0.0, until - self._plan.timing.monotonic()))
 
     def restart_after_fork(self) -> None:
-        """Start anew in a child, as another instance: what the parent had counted until then is the parent's."""
+        """Start anew in a child: what the parent had counted until then is the parent's.
+
+        The child is another instance; see `ProcessResource`.
+        """
         if self._thread is not None and not self._closing.is_set():
             self._reset()
-            self._resource = self._resource.merge(Resource({"service.instance.id": str(uuid4())}))
             self._is_child = True
             self.start()
 
@@ -162,7 +163,7 @@ class PeriodicPush:
     def _send(self, batch: list[tuple[Point, Point]], now_ns: int) -> bool:
         """Send one request; return whether it was taken."""
         measured = (point for _, point in batch)
-        body = encode_request(measured, resource=self._resource, temporality=self._plan.temporality, now_ns=now_ns)
+        body = encode_request(measured, resource=self._plan.resource, temporality=self._plan.temporality, now_ns=now_ns)
         seconds = self._seconds_left()
         if seconds <= 0:
             return False

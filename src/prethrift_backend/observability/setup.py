@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import sys
 import threading
@@ -54,7 +55,7 @@ from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.multiprocess import Publisher
 from prethrift_backend.observability.otlp_metrics import make_metrics_push
 from prethrift_backend.observability.redaction import STANDARD, Redactor
-from prethrift_backend.observability.spans import ProcessResource, redacted_span
+from prethrift_backend.observability.spans import INSTANCE_ID, ProcessResource, redacted_span
 from prethrift_backend.observability.tracing import Tracing
 
 # Everything that is still to be sent shares this, whatever the receivers do.
@@ -182,11 +183,11 @@ class Telemetry:
         return self.reporter.capture(error, event=event, request=context.current_request(), handled=True)
 
     async def aclose(self) -> None:
-        """Write the lines that are queued and give the standard library's loggers back; repeatable."""
+        """Send and write what is queued, within 3 seconds, and give the standard library's loggers back; repeatable."""
         if self._closed:
             return
         self._release()
-        # Joining the writer waits for a disk or a terminal, at most two seconds: not on the event loop.
+        # Joining waits for receivers, a disk or a terminal, three seconds at most: not on the event loop.
         await asyncio.to_thread(self._join)
 
     def close(self) -> None:
@@ -195,17 +196,20 @@ class Telemetry:
             self._release()
             self._join()
 
-    def _join(self) -> None:
-        if self._publisher is not None:
-            self._publisher.close()
-        deadline = time.monotonic() + _CLOSING_SECONDS
-        _close_together(self._senders(), deadline=deadline)
+    def _join(self, deadline: float | None = None) -> None:
+        if deadline is None:
+            deadline = time.monotonic() + _CLOSING_SECONDS
+        _close_together(self._senders(), deadline=deadline - _LAST_LINES_SECONDS)
         # Last: the others have said why they could not send. A log that takes nothing has what they left of the time.
         self._pipeline.close(timeout_seconds=max(_LAST_LINES_SECONDS, deadline - time.monotonic()))
 
     def _senders(self) -> list[Sender]:
-        others = [sender for sender in (self.reporter, self._push) if sender is not None]
+        others = [sender for sender in (self.reporter, self._push, self._publisher) if sender is not None]
         return [*self.tracing.sinks, *others]
+
+    def _close_at_exit(self, deadline: float) -> None:
+        self._release()
+        self._join(deadline)
 
     def _release(self) -> None:
         self._closed = True
@@ -228,6 +232,9 @@ class Telemetry:
         self.adopt_standard_loggers()
         structlog.configure(**structlog_options(self._pipeline))
         publish = self.metrics.publish
+        # Always the last one registered, hence the first to run: the parts have hooks of their own, for a part alone.
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
         if publish is not None:  # a worker of several
             self._publisher = Publisher(publish, on_error=lambda error: self.fail("publish_metrics", error))
 
@@ -242,10 +249,22 @@ class Telemetry:
 def _close_together(senders: Sequence[Sender], *, deadline: float) -> None:
     """Close all at the same time: one receiver that hangs takes nothing of the time of the others."""
     threads = [threading.Thread(target=sender.close, args=(deadline,), daemon=True) for sender in senders]
-    for thread in threads:
-        thread.start()
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError:  # at the end of the process some versions of Python start no threads
+        for sender in senders:
+            sender.close(deadline)
+        return
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _close_all() -> None:
+    """Send what a process that ends without `aclose` has to say, within the time of one closing."""
+    deadline = time.monotonic() + _CLOSING_SECONDS
+    for telemetry in reversed(_open.copy()):
+        telemetry._close_at_exit(deadline)
 
 
 def _resource(settings: Settings) -> Resource:
@@ -254,7 +273,7 @@ def _resource(settings: Settings) -> Resource:
         {
             "service.name": settings.service_name,
             "service.version": settings.service_version,
-            "service.instance.id": str(uuid4()),
+            INSTANCE_ID: str(uuid4()),
             "deployment.environment.name": settings.environment,
             "telemetry.sdk.language": "python",
             "telemetry.sdk.name": "opentelemetry",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
-from weakref import WeakKeyDictionary
+from uuid import uuid4
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
 from prethrift_backend.observability.redaction import REDACTED, Plain, Redactor, redact_query
+
+INSTANCE_ID: Final = "service.instance.id"
 
 # Arbitrary bounds, with room for everything that we write ourselves; the worst of spans stays near a megabyte.
 _MAX_NAME: Final = 256
@@ -40,17 +45,56 @@ _KEPT: Final = "_prethrift_redacted"
 
 
 class ProcessResource(Resource):
-    """A resource that knows its hash: the SDK's own writes itself as JSON each time, which is once for every span."""
+    """What spans and pushed metrics say of their process; one object for all of them.
+
+    In a forked child it changes where it stands: from then on the child is an instance of its own, in everything that
+    it sends. It knows its hash: the SDK's own writes itself as JSON each time, which is once for every span.
+    """
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self._set(attributes)
+        _resources[id(self)] = self
+        _prepare_fork()
+
+    def _set(self, attributes: Mapping[str, Any]) -> None:
         super().__init__(attributes)
         self._hash = super().__hash__()
+
+    def merge(self, other: Resource) -> Resource:
+        """Merge as the SDK does, but for the instance.
+
+        The SDK merges an id of its own into a provider's resource in a forked child; metrics would not have it.
+        """
+        others = {key: value for key, value in other.attributes.items() if key != INSTANCE_ID}
+        return super().merge(Resource(others, other.schema_url)) if others or other.schema_url else self
+
+    def become_child(self) -> None:
+        """Take a new ``service.instance.id``, where there was one."""
+        if INSTANCE_ID in self.attributes:
+            self._set({**self.attributes, INSTANCE_ID: str(uuid4())})
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other)
+
+
+# By identity: their hash changes.
+_resources: Final[WeakValueDictionary[int, ProcessResource]] = WeakValueDictionary()
+_fork_is_prepared: Final = threading.Event()
+
+
+def _prepare_fork() -> None:
+    # A hook cannot be taken back, so there is one for all resources, set when the first one is made.
+    if not _fork_is_prepared.is_set():
+        _fork_is_prepared.set()
+        os.register_at_fork(after_in_child=_renew_resources)
+
+
+def _renew_resources() -> None:
+    for resource in tuple(_resources.values()):
+        resource.become_child()
 
 
 class _RedactedSpan(ReadableSpan):

@@ -3,9 +3,11 @@
 import os
 import threading
 import time
+from collections import deque
 
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.sdk.trace import ReadableSpan
 from tests.support.exporting import AWAY, SUCCESS, QueueUnderTest, ScriptedTransport, Watched, sample_span
 from tests.support.waiting import wait_for
 
@@ -410,6 +412,22 @@ def test_closing_again_does_nothing() -> None:
     assert test.transport.closed == 1
 
 
+def test_a_put_that_is_slower_than_the_end_is_counted() -> None:
+    """A span whose put began before the closing and was over after it is a dropped one, like those before it."""
+    test = QueueUnderTest()
+
+    class Slow(deque[ReadableSpan]):
+        def append(self, span: ReadableSpan) -> None:
+            test.queue.close(test.time.now)
+            super().append(span)
+
+    test.queue._spans = Slow()
+    test.put()
+
+    assert test.watched.drops == {"shutdown": 1}
+    assert len(test.queue) == 0
+
+
 # With the thread.
 
 
@@ -472,6 +490,30 @@ def test_a_transport_that_blocks_does_not_hold_the_end() -> None:
     assert counted == {"shutdown": 2}
     assert watched.drops == {"shutdown": 2}
     assert transport.closed == 1
+
+
+def test_a_thread_that_is_stuck_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the end of the process closes again was given its time already."""
+    transport, stuck, release = ScriptedTransport(), threading.Event(), threading.Event()
+
+    def block() -> Reply:
+        stuck.set()
+        release.wait(60.0)
+        return Reply("failure")
+
+    transport.answer = block
+    queue = started(transport, Watched())
+    queue.put(sample_span())
+    assert stuck.wait(SOON_SECONDS)
+    queue.close(time.monotonic())
+    waits: list[float] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(queue._thread, "join", waits.append)
+        queue.close(deadline())
+    release.set()
+    wait_for(lambda: export_threads() == [], SOON_SECONDS)
+
+    assert waits == []
 
 
 def test_the_thread_does_not_trace_its_own_requests() -> None:

@@ -1,11 +1,13 @@
 """The parts of a POST that need no socket: how long to wait, which proxy, what may be shown."""
 
+from base64 import b64decode
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
+import urllib3
 
-from prethrift_backend.observability._http_poster import proxy_for, readable, retry_after, secrets_of
+from prethrift_backend.observability._http_poster import HttpPoster, proxy_for, readable, retry_after, secrets_of
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -69,3 +71,14 @@ def test_a_proxy_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert proxy_for("https://127.0.0.1:4318") is None
     assert proxy_for("https://localhost:4318") is None
     assert proxy_for("https://[::1]:4318") is None
+
+
+def test_a_proxy_gets_its_password_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands percent-encoded in the URL of a proxy is sent as it is meant, as everybody's clients do."""
+    monkeypatch.setenv("http_proxy", "http://us%40er:p%3Aw%2Ford@proxy.example.com:3128")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    manager = HttpPoster("http://collector.example.com")._connected()
+
+    assert isinstance(manager, urllib3.ProxyManager)
+    assert b64decode(manager.proxy_headers["proxy-authorization"].removeprefix("Basic ")) == b"us@er:p:w/ord"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -428,7 +429,7 @@ def test_publisher_publishes_at_once_and_at_the_end() -> None:
     publisher = Publisher(lambda: calls.append(closing.is_set()), on_error=lambda _: None)
     wait_for(lambda: calls, 5, what="the first publishing")
     closing.set()
-    publisher.close()
+    publisher.close(time.monotonic() + 10)
 
     assert (calls[0], calls[-1]) == (False, True)
 
@@ -442,7 +443,7 @@ def test_publisher_reports_a_failure_and_goes_on() -> None:
 
     publisher = Publisher(fail, on_error=errors.append)
     wait_for(lambda: errors, 5, what="the first failure")
-    publisher.close()
+    publisher.close(time.monotonic() + 10)
 
     assert [str(error) for error in errors] == ["full"] * len(errors)
     assert len(errors) >= 2

@@ -28,6 +28,7 @@ from prethrift_backend.observability.exporting import Outcome, Reply
 from prethrift_backend.observability.exposition import render
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.otlp_metrics import PeriodicPush, PushPlan, Timing, make_metrics_push
+from prethrift_backend.observability.spans import ProcessResource
 
 RESOURCE = Resource({"service.name": "prethrift", "service.instance.id": "one"})
 SMALL = parse_metrics(
@@ -439,7 +440,8 @@ def test_thread_pushes_at_intervals_and_at_the_end() -> None:
 def test_child_is_another_instance_that_counts_from_its_birth() -> None:
     """After a fork the parent's counts stay the parent's, and the child pushes its own under an id of its own."""
     metrics, collector = MetricSet(SMALL), Collector()
-    push = PeriodicPush(metrics.own_metrics, collector, Watched(), plan=PushPlan(RESOURCE, 0.05))
+    plan = PushPlan(ProcessResource(RESOURCE.attributes), 0.05)
+    push = PeriodicPush(metrics.own_metrics, collector, Watched(), plan=plan)
     push.start()
     metrics.counter("jobs_total").labels(kind="a").inc(5)
     reader, writer = os.pipe()

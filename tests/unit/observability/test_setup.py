@@ -3,14 +3,18 @@
 import io
 import logging
 import threading
+import time
 
 import orjson
+import pytest
 import structlog
+from opentelemetry.sdk.trace import ReadableSpan
 from tests.support.asgi import Recorder, drive
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import configure, get_logger, instrument
 from prethrift_backend.observability.context import current_signals
+from prethrift_backend.observability.setup import _close_all
 
 LOG = get_logger("setup")
 
@@ -101,3 +105,57 @@ def test_the_colours_are_for_terminals() -> None:
     LOG.info("plain")
 
     assert "\x1b" not in recorder.text()
+
+
+class _LateSink:
+    """A receiver's queue that notes until when it may send."""
+
+    def __init__(self) -> None:
+        self.left_seconds: list[float] = []
+
+    def put(self, span: ReadableSpan) -> None:
+        """Forget it."""
+
+    def close(self, deadline: float) -> None:
+        """Note the time that is left."""
+        self.left_seconds.append(deadline - time.monotonic())
+
+
+def test_receivers_leave_the_log_its_part_of_the_three_seconds() -> None:
+    """Receivers and a log that take nothing are three seconds together, not three and some more."""
+    sink = _LateSink()
+    telemetry = configure(Settings(), log_stream=io.BytesIO(), span_sinks=[sink])
+
+    telemetry.close()
+
+    assert 2.0 < sink.left_seconds[0] <= 2.7
+
+
+def test_a_process_that_ends_closes_what_is_open() -> None:
+    """At the end of a process every telemetry is closed, all of them until one moment, and none a second time."""
+    first, second = _LateSink(), _LateSink()
+    telemetries = [configure(Settings(), log_stream=io.BytesIO(), span_sinks=[sink]) for sink in (first, second)]
+
+    _close_all()
+    _close_all()
+    for telemetry in telemetries:
+        telemetry.close()
+
+    assert [len(sink.left_seconds) for sink in (first, second)] == [1, 1]
+    assert max(*first.left_seconds, *second.left_seconds) <= 2.7
+    assert current_signals() is None
+
+
+def test_where_no_thread_starts_any_more_closing_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.12 starts no threads at the end of the process; what is queued is sent all the same."""
+    sink = _LateSink()
+    telemetry = configure(Settings(), log_stream=io.BytesIO(), span_sinks=[sink])
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        telemetry.close()
+
+    assert len(sink.left_seconds) == 1

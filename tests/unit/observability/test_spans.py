@@ -170,6 +170,29 @@ def test_the_resource_of_a_process_is_an_ordinary_one() -> None:
     assert ours != Resource({"service.name": "other"})
 
 
+def test_a_child_is_an_instance_of_its_own() -> None:
+    """After a fork the one object that all share has a new id and a new hash; the SDK adds none of its own to it."""
+    shared = ProcessResource({"service.name": "shop", "service.instance.id": "one"})
+    before = hash(shared)
+
+    shared.become_child()
+
+    assert shared.attributes["service.name"] == "shop"
+    assert shared.attributes["service.instance.id"] != "one"
+    assert hash(shared) == hash(Resource(shared.attributes)) != before
+    assert shared.merge(Resource({"service.instance.id": "the SDK's"})) is shared
+    assert shared.merge(Resource({"process.pid": 7})).attributes["process.pid"] == 7
+
+
+def test_a_process_without_an_instance_gets_none() -> None:
+    """A child says no more of itself than its parent did."""
+    shared = ProcessResource({"service.name": "shop"})
+
+    shared.become_child()
+
+    assert shared.attributes == {"service.name": "shop"}
+
+
 def test_a_copy_lives_no_longer_than_its_span() -> None:
     """What is kept for the next receiver is freed with the span."""
     span = full_span()
