@@ -44,9 +44,9 @@ _SECRET_PLURALS: Final = _set("passwords secrets tokens cookies apikeys signatur
 # Two words that are secret only side by side: a "key" alone is as often the name of an object in S3.
 _SECRET_PAIRS: Final = _set(
     "api_key access_key secret_key private_key signing_key encryption_key account_key session_id session_key "
-    "card_number auth_header auth_key db_pass user_pass smtp_pass"
+    "card_number auth_header auth_key db_pass user_pass smtp_pass pass_word ssh_key hmac_key"
 )
-_SECRET_KEYS: Final = frozenset({"auth", "bearer", "session", "sid", "sig", "pin"})
+_SECRET_KEYS: Final = _set("auth bearer session sid sig pin pass pw jsessionid phpsessid sessid")
 # A key that ends so tells about the secret; it does not hold it.
 _MEASURES: Final = _set(
     "count length len size total ms seconds second minute bytes age rate limit type kind policy present "
@@ -63,6 +63,9 @@ _MAX_KEY: Final = 256
 _MAX_REMEMBERED: Final = 64
 # The rules look so much further than the cut: a password whose "@" stands behind it must not pass as harmless text.
 _LOOK_AHEAD: Final = 1024
+# And so far back from where the end of a long text begins, to start at a line of its own: of a secret that is cut in
+# two the second half looks harmless. Wider than any token that a header has room for.
+_LOOK_BACK: Final = 4096
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -70,7 +73,9 @@ _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # scan the same stretch. Where a stretch of text could hold many starts, an atomic group takes the first of them or a
 # bound ends the scan.
 _SCHEME: Final = re.compile(
-    r"\b(bearer|basic|digest)(\s+|\+|%20)(?=[^\s,;\"']*\d|[^\s,;\"']{20})[^\s,;\"']{8,}", re.IGNORECASE
+    r"\b(bearer|basic|digest|authorization\"?'?\s?[=:]\s?[\"']?\w{1,20})(\s+|\+|%20)"
+    r"(?=[^\s,;\"']*\d|[^\s,;\"']{20})[^\s,;\"']{8,}",
+    re.IGNORECASE,
 )
 _JWT: Final = re.compile(r"(?<![\w-])(?>([\w-]*?)eyJ)[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)?")
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL)
@@ -84,14 +89,28 @@ _COOKIE_LINE: Final = re.compile(r"(?i)(\bcookie\"?'?\s?[=:]\s?[\"']?)[^\s=;,:\"
 # Only keys with a suspicious word are matched at all: a match that is let go has consumed what stands behind it.
 _ASSIGNED_WORDS: Final = (
     "password|passwd|pwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|signature|session[_-]?id|token|jwt|dsn|\bsig\b"
+    r"|signature|session[_-]?id|token|jwt|dsn|\bsig\b|pass_word|(?:db|user|smtp)_pass"
 )
-# Name, separator (in a URL it may be encoded) and value; the value to its closing quotation mark, or to where the text
-# was cut.
+# Name, separator (in a URL it may be encoded, twice even) and value. A quoted value goes to its closing quotation mark,
+# or to where the text was cut; one that is escaped, since it is inside of a text inside of JSON, likewise.
+_QUOTED: Final = (
+    r"\\{{1,7}}{q}(?:[^{q}\\]++|\\{{2,}}+{q}?|\\(?![{q}\\]))*+(?:\\?{q}|\Z)|{q}(?:[^{q}\\]++|\\[\s\S])*+(?:{q}|\\?\Z)"
+)
+_VALUE: Final = "|".join([_QUOTED.format(q='"'), _QUOTED.format(q="'"), r"[^\s\"'&,;]+"])
 _ASSIGNMENT: Final = (
-    r"(?i)((?:{words})[\w.-]{{0,40}})(\\{{0,3}}\"?'?\s?(?:[=:]|%3[AD])\s?\\{{0,3}})"
-    r"(\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z)|[^\s\"'&,;]+)"
+    r"(?i)((?:WORDS)[\w.-]{0,40})(\\{0,7}[\"']?\s{0,4}(?:=>|:=|[=:]|%(?:25){0,3}3[AD])\s{0,4}(?:b(?=[\"']))?)(VALUE)"
+).replace("VALUE", _VALUE)
+# What is looked for only where there is a sign of it.
+_RARE: Final = re.compile(r"</|--|\(b?[\"']|%40")
+# Each with four groups: what stands before, the name, what stands between, the value.
+_ELEMENT: Final = r"(?i)(<[\w:.-]{0,40}?)((?:WORDS)[\w.-]{0,40})(>)([^<]+)"
+_OPTION: Final = r"(?i)(?<![\w-])(--[\w-]{0,40}?)((?:WORDS)[\w-]{0,40})(\s{1,4}|[\"'],\s?[\"'])([^\s\"'-][^\s\"']*)"
+# A pair as `repr` shows it, which is how libraries show headers.
+_PAIR: Final = r"(?i)(\(b?[\"'][\w.-]{0,40}?)((?:WORDS)[\w.-]{0,40})([\"'],\s?b?)(VALUE)".replace("VALUE", _VALUE)
+_ENCODED_USER: Final = re.compile(
+    r"(?i)(%3A%2F%2F(?:(?!%2F|%3A|%40)[^\s\"'<>&]){0,100}%3A)(?:(?!%2F)[^\s\"'<>&]){1,300}%40"
 )
+_SPACE: Final = re.compile(r"\s")
 _ODD: Final = re.compile(r"[\d!@#$%^&*+~]")
 _CARD: Final = re.compile(r"(?<![\w.-])[2-6](?:[ -]?\d){12,18}(?![\w-])")
 _KNOWN_PREFIX: Final = re.compile(
@@ -105,6 +124,20 @@ def _hide_userinfo(match: re.Match[str]) -> str:
     end = url.rfind("@")
     user = _USER.search(url) if end > 0 else None
     return url if user is None or user.end() >= end else f"{url[: user.end()]}{REDACTED}{url[end:]}"
+
+
+def _quote_of(value: str) -> str:
+    """Return the quotation mark that ``value`` begins with, with its escapes; empty where it has none."""
+    start = len(value) - len(value.lstrip("\\"))
+    return value[: start + 1] if value[start : start + 1] in {'"', "'"} else ""
+
+
+def _from_whole_line(text: str, *, at_most: int) -> str:
+    """Return ``text`` from its first whole line on, or its first whole word where no line begins in ``at_most``."""
+    start = text.find("\n", 0, at_most)
+    if start < 0:
+        start = next((match.start() for match in _SPACE.finditer(text)), len(text))
+    return text[start + 1 :]
 
 
 def _passes_luhn(digits: str) -> bool:
@@ -177,7 +210,9 @@ class Redactor:
         self._extra_keys = frozenset(key.lower() for key in extra_keys)
         self._extra_rules = tuple(extra_rules)
         words = "|".join([_ASSIGNED_WORDS, *map(re.escape, sorted(self._extra_keys))])
-        self._assignment = re.compile(_ASSIGNMENT.format(words=words))
+        self._assignment, self._element, self._option, self._pair = (
+            re.compile(pattern.replace("WORDS", words)) for pattern in (_ASSIGNMENT, _ELEMENT, _OPTION, _PAIR)
+        )
         self._verdicts: dict[str, str] = {}
         self._clean: set[str] = set()
 
@@ -196,12 +231,15 @@ class Redactor:
 
     def redact_long_text(self, text: str, *, max_characters: int) -> str:
         """Return ``text`` without secrets, and without its middle where it is longer than ``max_characters``."""
+        if len(text) > max_characters and "-----BEGIN" in text:  # a key has many lines
+            text = _PEM.sub(REDACTED, text)
         if len(text) <= max_characters:
             return self._value_rules(text)
         half = max_characters // 2
         head = self._value_rules(text[: half + _LOOK_AHEAD])[:half]
-        tail = self._value_rules(text[-half - _LOOK_AHEAD :])[-half:]
-        return f"{head}\n[{len(text) - 2 * half} characters left out]\n{tail}"
+        tail = self._value_rules(_from_whole_line(text[-half - _LOOK_BACK :], at_most=_LOOK_BACK))[-half:]
+        left_out = max(0, len(text) - len(head) - len(tail))
+        return f"{head}\n[{left_out} characters left out]\n{tail}"
 
     def redact_query(self, query: bytes, *, allowed: Collection[str] = ALLOWED_QUERY_KEYS) -> dict[str, str]:
         """Return the allow-listed parameters of a raw query string; of a repeated key the last value."""
@@ -238,22 +276,37 @@ class Redactor:
         if "//" in cleaned and "@" in cleaned:
             cleaned = _URL_KEY.sub(rf"\1{REDACTED}@", _UNBROKEN.sub(_hide_userinfo, cleaned))
         cleaned = _KNOWN_PREFIX.sub(REDACTED, _SCHEME.sub(rf"\1\2{REDACTED}", cleaned))
-        if "=" in cleaned or ":" in cleaned or "%3" in cleaned:
+        if "=" in cleaned or ":" in cleaned or "%3" in cleaned or "%25" in cleaned:
             cleaned = self._assignment.sub(self._hide_assignment, _COOKIE_LINE.sub(rf"\1{REDACTED}", cleaned))
+        if _RARE.search(cleaned) is not None:
+            cleaned = self._rare_rules(cleaned)
         cleaned = _luhn(cleaned)
         for rule in self._extra_rules:
             cleaned = rule(cleaned)
         return text if cleaned == text else cleaned
 
+    def _rare_rules(self, text: str) -> str:
+        for pattern in (self._element, self._option, self._pair):
+            text = pattern.sub(self._hide_named, text)
+        return _ENCODED_USER.sub(rf"\1{REDACTED}%40", text)
+
+    def _hide_named(self, match: re.Match[str]) -> str:
+        before, key, between, value = match.groups()
+        verdict = self._verdict(key)
+        if verdict == "open" or (verdict == "plural" and value.isdigit()):
+            return match.group()
+        quote = _quote_of(value)
+        return f"{before}{key}{between}{quote}{REDACTED}{quote}"
+
     def _hide_assignment(self, match: re.Match[str]) -> str:
         key, separator, value = match.groups()
-        quote = value[0] if value[0] in "\"'" else ""
+        quote = _quote_of(value)
         # "invalid token: expired" is a sentence; 'token="abc"', token=abc and "password: hunter2" are not.
         is_sentence = separator.strip() == ":" and not quote and not _is_odd(value)
         verdict = self._verdict(key)
         if is_sentence or verdict == "open" or value.startswith(f"{quote}{REDACTED[:-1]}"):
             return match.group()
-        if verdict == "plural" and value.strip("\"'").isdigit():
+        if verdict == "plural" and value.strip("\\\"'").isdigit():
             return match.group()
         return f"{key}{separator}{quote}{REDACTED}{quote}"
 

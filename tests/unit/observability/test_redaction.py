@@ -23,6 +23,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_X
         "accessToken", "csrf-token", "client_secret", "AWS_SECRET_ACCESS_KEY", "dsn", "sentry_dsn", "private_key",
         "session_id", "sessionid", "credentials", "access_tokens", "card_number", "auth", "APIKey",
         "dbpassword", "mysecret", "authtoken", "privatekey", "DB_PASS", "sig", "bearer",
+        "pass", "pw", "passWord", "PHPSESSID", "ssh_key",
     ],
 )  # fmt: skip
 def test_a_secret_key_hides_its_value(key: str) -> None:
@@ -36,7 +37,8 @@ def test_a_secret_key_hides_its_value(key: str) -> None:
         ("author", "Ann"), ("authority", "x"), ("session_length", "12"), ("tokens_per_second", 31.5),
         ("token_count", 12), ("max_tokens", 100), ("tokenizer", "bpe"), ("key", "items/1.jpg"), ("secretary", "Bo"),
         ("passport_office", "Bonn"), ("cookies_accepted", True), ("keyboard", "de"), ("status", "ok"),
-        ("password_length", 12), ("monkey", "x"), ("object_key", "a/b"), ("discount", 3),
+        ("password_length", 12), ("monkey", "x"), ("passed", 3), ("pass_rate", 1), ("object_key", "a/b"),
+        ("discount", 3),
     ],
 )  # fmt: skip
 def test_a_name_that_only_resembles_a_secret_stays(key: str, value: object) -> None:
@@ -74,6 +76,24 @@ def test_a_name_that_only_resembles_a_secret_stays(key: str, value: object) -> N
         ("/x?next=%2F&category=token%3Dhunter2&q=Bearer+abcdef123456", "hunter2"),
         ("/x?q=Bearer+abcdef123456", "abcdef123456"),
         ("https://account.blob.example/x?sv=1&sig=hunter2", "hunter2"),
+        ('{"password": "a\\"hunter2"}', "hunter2"),
+        ('{\\"password\\": \\"a\\\\\\"hunter2\\", \\"x\\": 1}', "hunter2"),
+        ('{"password": "hunter2\\', "hunter2"),
+        ("{b'password': b'hunter2'}", "hunter2"),
+        ("[(b'host', b'x'), (b'x-api-key', b'hunter2')]", "hunter2"),
+        ('("session_id", "hunter2")', "hunter2"),
+        ("password   =   hunter2", "hunter2"),
+        ("password => hunter2", "hunter2"),
+        ("password := hunter2", "hunter2"),
+        ("/x?next=password%253Dhunter2", "hunter2"),
+        ("next=postgresql%3A%2F%2Fapp%3Ahunter2%40db%2Fprethrift", "hunter2"),
+        ("Authorization: Token hunter2canary", "hunter2"),
+        ("authorization=ApiKey hunter2canary", "hunter2"),
+        ("<Error><SecretAccessKey>hunter2 x</SecretAccessKey></Error>", "hunter2"),
+        ("Command '['psql', '--password', 'hunter2']' returned 1", "hunter2"),
+        ("usage: job --api-key hunter2 --verbose", "hunter2"),
+        ("smtp_pass=hunter2", "hunter2"),
+        ("PassWord=hunter2", "hunter2"),
     ],
 )  # fmt: skip
 def test_a_secret_in_a_text_is_hidden(text: str, canary: str) -> None:
@@ -88,6 +108,9 @@ def test_a_secret_in_a_text_is_hidden(text: str, canary: str) -> None:
         "http://host:8000", "4111 1111 1111 1112", "1700000000000000000", "2026-01-01T10:00:00+00:00",
         "invalid token: expired", "blue striped dress", "4bf92f3577b34da6a3ce929d0e0e4736", "max_tokens=100",
         "ratio a=1 b=2", "12:30:45", "size: 12", "https://example.com/a//b:c",
+        "('body', 'author', 'missing')", "<b>token</b>", "<author>Ann</author>", "--tokenizer-name bpe", "a -- token",
+        "('token_count', 12)", "Authorization: it was refused", "https%3A%2F%2Fexample.com%2Fmail%40b",
+        "usage: job --password --verbose",
     ],
 )  # fmt: skip
 def test_an_innocent_text_stays(text: str) -> None:
@@ -172,6 +195,28 @@ def test_a_stack_loses_its_middle_and_no_secret() -> None:
     assert "characters left out" in shown
 
 
+LONG_SECRETS = {
+    "jwt": f"eyJhbGciOiJIUzI1NiJ9.{'Q' * 2500}.{'Q' * 43}",
+    "pem": f"-----BEGIN RSA PRIVATE KEY-----\n{('Q' * 64 + chr(10)) * 100}-----END RSA PRIVATE KEY-----",
+    "cookie": f"Cookie: {'; '.join(f'c{number}=Q' for number in range(400))}",
+    "quoted": f"password='{'Q ' * 1200}'",
+}
+
+
+@pytest.mark.parametrize("secret", LONG_SECRETS.values(), ids=LONG_SECRETS)
+@pytest.mark.parametrize("behind", range(0, 8000, 500))
+def test_a_long_secret_does_not_show_its_second_half(secret: str, behind: int) -> None:
+    """Where the end of a long text begins in the middle of a secret, that secret is hidden all the same."""
+    text = f"{('a ' * 50 + chr(10)) * 100}{secret}\n{('b ' * (behind // 2))}"
+
+    assert "Q" not in STANDARD.redact_long_text(text, max_characters=8192)
+
+
+def test_the_end_of_a_text_without_any_space_is_left_out() -> None:
+    """One word longer than all that is looked at may be the second half of a secret."""
+    assert "Q" not in STANDARD.redact_long_text(f"{'a ' * 5000}token={'Q' * 20_000}", max_characters=8192)
+
+
 def test_a_circle_ends() -> None:
     """A structure that contains itself is cut at a fixed depth."""
     circle: dict[object, object] = {}
@@ -231,13 +276,18 @@ def test_a_password_is_hidden_wherever_it_stands(before: str, after: str) -> Non
 
 
 PATTERNS = {name: value for name, value in vars(redaction).items() if isinstance(value, re.Pattern)} | {
-    "assignment": STANDARD._assignment
+    "assignment": STANDARD._assignment,
+    "element": STANDARD._element,
+    "option": STANDARD._option,
+    "pair": STANDARD._pair,
 }
 # What each pattern could be made to begin with again and again, and what it would look for in vain.
 HOSTILE = (
     "a", " ", "eyJ", "eyJabcdef.", "//u:", "//a", "//0a", "bearer ", "bearer", "basic+", "-----BEGIN A",
     "-----BEGIN A-----", "-----END ", "cookie:", "cookie: a=", "password", "password=", 'password="', "token='", "4 ",
     "41111", "=", "\\", "@", "ghp_", "xoxb-", "sig", "%3D",
+    "<", "<token", "<a>", "</", "--", "--token", "--token ", "('", "('token', '", "('token'", "%3A%2F%2F",
+    "%3A%2F%2Fu%3A", "%40", "%25", 'token=\\"', 'token="\\', "token='\\\\", "authorization: ", "token    =    ",
 )  # fmt: skip
 
 
