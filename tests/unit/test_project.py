@@ -43,3 +43,11 @@ def test_every_session_says_what_it_does() -> None:
 def test_ci_runs_the_command_of_the_readme() -> None:
     """`.ci/run` calls `make test`."""
     assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_no_line_of_prose_is_longer_than_code_may_be() -> None:
+    """Pages for people have at most 120 characters in a line; the rows of a table cannot be broken."""
+    pages = [ROOT / "README.md", ROOT / "contracts" / "README.md", *(ROOT / "docs").rglob("*.md")]
+    lines = [(page.name, line) for page in pages for line in page.read_text().splitlines()]
+
+    assert [(name, line) for name, line in lines if len(line) > 120 and not line.startswith("|")] == []
