@@ -27,6 +27,9 @@ _MAX_TAG: Final = 200  # Sentry's own bound
 # Of one log line; arbitrary, and more than any line of ours has.
 _MAX_DATA: Final = 30
 _MAX_DATA_TEXT: Final = 1000
+# Of an event that is too large. Arbitrary: where it was caught, and what it came from.
+_FRAMES_WHEN_REDUCED: Final = 20
+SOURCE_LINES: Final = ("pre_context", "context_line", "post_context")
 _OWN: Final = "prethrift_backend"
 _LIBRARY: Final = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _STANDARD_LIBRARY: Final = sysconfig.get_path("stdlib") + os.sep
@@ -154,7 +157,7 @@ def _request(facts: RequestFacts) -> dict[str, Any]:
 def _breadcrumb(line: Mapping[str, Any]) -> dict[str, Any]:
     level = line.get("level", "info")
     fields = ((key, value) for key, value in line.items() if key not in _NOT_DATA)
-    data = {key: _short_text(value) for key, value in islice(fields, _MAX_DATA)}
+    data = dict(islice(fields, _MAX_DATA))
     if isinstance(data.get("exception"), Mapping):  # the stack would be the event's own, a second time
         data["exception"] = {key: value for key, value in data["exception"].items() if key != "stack"}
     return {
@@ -163,12 +166,36 @@ def _breadcrumb(line: Mapping[str, Any]) -> dict[str, Any]:
         "level": _LEVELS.get(level, level),
         "message": line.get("event", ""),
         "timestamp": line.get("timestamp"),
-        "data": data,
+        "data": {key: _short_value(value) for key, value in data.items()},
     }
 
 
-def _short_text(value: Any) -> Any:
-    return value[:_MAX_DATA_TEXT] if isinstance(value, str) else value
+def _short_value(value: Any) -> Any:
+    """Return a value of a line, which is redacted already, as a text of a bounded length where it is too much."""
+    if isinstance(value, str):
+        return value[:_MAX_DATA_TEXT]
+    if isinstance(value, (Mapping, list, tuple)):
+        text = str(value)
+        return value if len(text) <= _MAX_DATA_TEXT else text[:_MAX_DATA_TEXT]
+    return value
+
+
+def reduced(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``event`` without what takes the most room: breadcrumbs, lines of source, the middle of long stacks."""
+    less = {key: value for key, value in event.items() if key != "breadcrumbs"}
+    chain = (event.get("exception") or {}).get("values") or ()
+    if chain:
+        less["exception"] = {"values": [_without_source(described) for described in chain]}
+    return less
+
+
+def _without_source(described: Mapping[str, Any]) -> dict[str, Any]:
+    frames = (described.get("stacktrace") or {}).get("frames") or []
+    if not frames:
+        return dict(described)
+    ends = frames if len(frames) <= _FRAMES_WHEN_REDUCED else [*frames[:5], *frames[5 - _FRAMES_WHEN_REDUCED :]]
+    kept = [{key: value for key, value in frame.items() if key not in SOURCE_LINES} for frame in ends]
+    return {**described, "stacktrace": {"frames": kept}}
 
 
 def _exceptions(fault: Fault) -> list[dict[str, Any]]:

@@ -12,13 +12,13 @@ from math import isfinite
 from typing import Any, Final
 
 from prethrift_backend.observability._pace import Pace
+from prethrift_backend.observability._sentry_event import SOURCE_LINES
 from prethrift_backend.observability.redaction import REDACTED, Redactor
 
 # Sixteen digits of a span's id may by chance pass for a card number.
 _IDS: Final = frozenset({"event_id", "parent_span_id", "request_id", "span_id", "trace_id"})
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _SIMPLE: Final = (str, int, bool)
-_SOURCE_LINES: Final = ("pre_context", "context_line", "post_context")
 # Values of local variables are not asked for. Whatever an event brings of them goes.
 _LEFT_OUT: Final = frozenset({"vars"})
 _SOURCE_CHARACTERS: Final = 8192
@@ -86,4 +86,4 @@ class EventRedaction:
         if len(redacted) != len(lines):
             return {"pre_context": [], "context_line": REDACTED, "post_context": []}
         place = len(before)
-        return dict(zip(_SOURCE_LINES, (redacted[:place], redacted[place], redacted[place + 1 :]), strict=True))
+        return dict(zip(SOURCE_LINES, (redacted[:place], redacted[place], redacted[place + 1 :]), strict=True))

@@ -21,6 +21,7 @@ from sentry_sdk.utils import Dsn
 
 from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._job_thread import JobThread
+from prethrift_backend.observability._sentry_event import reduced
 from prethrift_backend.observability.exporting import ExportWatch
 
 EventOutcome: TypeAlias = Literal["sent", "suppressed", "dropped"]
@@ -34,6 +35,8 @@ _MAX_SILENCE_SECONDS: Final = 3600.0
 # A 429 that names no time (Sentry's rule).
 _DEFAULT_SILENCE_SECONDS: Final = 60.0
 _POST_SECONDS: Final = 2.0
+# Sentry refuses an event of more than a mebibyte (docs.sentry.io/concepts/data-management/size-limits).
+_MAX_EVENT_BYTES: Final = 1_000_000
 # What passed the redaction. Attachments, profiles, sessions and logs of Sentry's did not, and stay here.
 _SENT_TYPES: Final = frozenset({"event", "feedback", "check_in"})
 
@@ -123,9 +126,12 @@ class HttpReceiver:
 
 
 def envelope_of(event: Mapping[str, Any], *, sent_at: str) -> Envelope:
-    """Return the envelope of one event, a redacted plain tree."""
+    """Return the envelope of one event, a redacted plain tree; of one that is too large, with less in it."""
+    payload = _encode(event)
+    if len(payload) > _MAX_EVENT_BYTES:
+        payload = _encode(reduced(event))
     envelope = Envelope(headers={"event_id": event["event_id"], "sent_at": sent_at})
-    envelope.add_item(Item(payload=_encode(event), type="event", content_type="application/json"))
+    envelope.add_item(Item(payload=payload, type="event", content_type="application/json"))
     return envelope
 
 

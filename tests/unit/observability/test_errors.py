@@ -191,6 +191,47 @@ def test_log_lines_are_breadcrumbs(reporting: Reporting) -> None:
     ]
 
 
+def test_what_a_line_holds_is_bounded_in_a_breadcrumb(reporting: Reporting) -> None:
+    """A list or mapping that is too much is the beginning of its text; a small one stays what it is."""
+    line = {"event": "cart_read", "small": {"shirts": 2}, "large": {str(key): "x" * 900 for key in range(100)}}
+    line |= {"exception": {"type": "OSError", "message": "gone", "stack": "frame " * 1000}}
+    request = _in_request(reporting, breadcrumbs=[line])
+    assert reporting.telemetry.reporter is not None
+    reporting.telemetry.reporter.capture(raised(ValueError("x")), event="request_failed", request=request)
+
+    (said,) = (line["data"] for line in reporting.event["breadcrumbs"]["values"])
+    assert said["small"] == {"shirts": 2}
+    assert said["large"].startswith("{'0': 'xxx")
+    assert len(said["large"]) == 1000
+    assert said["exception"] == {"type": "OSError", "message": "gone"}
+
+
+def test_an_event_that_sentry_would_refuse_is_sent_with_less_in_it(reporting: Reporting) -> None:
+    """Beyond a megabyte it goes without breadcrumbs, source and the middle of its stacks; the chain stays whole."""
+
+    def recurse(depth: int) -> None:
+        if not depth:
+            raise ValueError("as deep as it goes")
+        recurse(depth - 1)
+
+    error = caught(lambda: recurse(300))
+    for _ in range(19):
+        cause, error = error, caught(lambda: recurse(300))
+        error.__cause__ = cause
+    request = _in_request(reporting, breadcrumbs=[{"event": "order_read"}])
+    assert reporting.telemetry.reporter is not None
+    reporting.telemetry.reporter.capture(error, event="request_failed", request=request)
+
+    chain = exceptions_of(reporting.event)
+    assert len(reporting.captured.envelopes[0]) < 1_000_000
+    assert len(chain) == 20
+    assert "breadcrumbs" not in reporting.event
+    frames = chain[-1]["stacktrace"]["frames"]
+    assert (len(frames), frames[0]["function"]) == (20, "caught")
+    assert frames[-1]["lineno"] == recurse.__code__.co_firstlineno + 2
+    assert not {"pre_context", "context_line", "post_context"}.intersection(*frames)
+
+
 def test_an_error_line_is_no_event(reporting: Reporting) -> None:
     """``logger.error``, ours or the standard library's, reports nothing by itself."""
     get_logger("shop").error("payment_failed", exc_info=raised(ValueError("x")))
