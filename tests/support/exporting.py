@@ -74,23 +74,28 @@ class ScriptedTransport:
 
 @dataclass
 class Watched:
-    """An `ExportWatch` that adds up; ``about`` holds whom and what it was told of."""
+    """An `ExportWatch` that keeps what it is told of requests, and adds up what it is told of drops."""
 
-    about: set[tuple[str, str]] = field(default_factory=set)
+    exports: list[tuple[str, Signal, Outcome, str]] = field(default_factory=list)
     drops: Counter[DropReason] = field(default_factory=Counter)
-    outcomes: list[Outcome] = field(default_factory=list)
-    details: list[str] = field(default_factory=list)
 
-    def dropped(self, exporter: str, reason: DropReason, count: int) -> None:
+    def dropped(self, exporter: str, reason: DropReason, count: int) -> None:  # noqa: ARG002 - the names are the protocol's
         """Add up."""
-        self.about.add((exporter, reason))
         self.drops[reason] += count
 
     def exported(self, exporter: str, signal: Signal, outcome: Outcome, detail: str = "") -> None:
-        """Keep them in order."""
-        self.about.add((exporter, signal))
-        self.outcomes.append(outcome)
-        self.details.append(detail)
+        """Keep it."""
+        self.exports.append((exporter, signal, outcome, detail))
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """How the requests ended, in order."""
+        return [outcome for _, _, outcome, _ in self.exports]
+
+    @property
+    def details(self) -> list[str]:
+        """What was said of each request."""
+        return [detail for *_, detail in self.exports]
 
 
 class QueueUnderTest:

@@ -7,11 +7,14 @@ import time
 from statistics import median
 from typing import IO, cast
 
+from tests.support.waiting import wait_for
+
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import Telemetry, configure
 from prethrift_backend.observability._names import REQUEST_COMPLETED
 from prethrift_backend.observability.context import RequestContext, enter_request, leave_request
 
+WRITTEN_WITHIN_SECONDS = 10.0
 FIELDS = {
     "method": "GET",
     "endpoint": "/items/{item_id}",
@@ -40,7 +43,8 @@ def _run(telemetry: Telemetry, lines: int, *, is_logging: bool) -> float:
         sum(range(1000))  # what a request does in between: the caches are not the log's alone
         if is_logging:
             telemetry.log("info", REQUEST_COMPLETED, dict(FIELDS))
-    time.sleep(0.05)  # the writer's thread has its part in it
+    # The writer's thread has its part in it.
+    wait_for(lambda: all(writer.is_idle for writer in telemetry._pipeline._writers()), WRITTEN_WITHIN_SECONDS)
     return time.process_time() - began
 
 

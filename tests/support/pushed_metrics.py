@@ -11,9 +11,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import Metric
+from tests.support.exporting import Watched
 
 from prethrift_backend.observability._exposition_text import number_text
-from prethrift_backend.observability.exporting import DropReason, Outcome, Reply, Signal
+from prethrift_backend.observability.exporting import Reply
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.otlp_metrics import PeriodicPush, PushPlan
 
@@ -46,21 +47,6 @@ class Collector:
     def requests(self) -> list[ExportMetricsServiceRequest]:
         """Return what was sent, decoded."""
         return [ExportMetricsServiceRequest.FromString(body) for body in self.bodies]
-
-
-@dataclass
-class Watched:
-    """An `ExportWatch` that keeps what it is told."""
-
-    exports: list[tuple[str, Signal, Outcome, str]] = field(default_factory=list)
-
-    def dropped(self, exporter: str, reason: DropReason, count: int) -> None:
-        """No metric is ever dropped."""
-        raise AssertionError(f"{count} dropped by {exporter}: {reason}")
-
-    def exported(self, exporter: str, signal: Signal, outcome: Outcome, detail: str = "") -> None:
-        """Keep it."""
-        self.exports.append((exporter, signal, outcome, detail))
 
 
 def push_to_file(metrics: MetricSet, path: str) -> None:

@@ -105,11 +105,16 @@ def test_the_proxies_work_as_users_write_them(recorder: Recorder) -> None:
 
 
 def test_nothing_happens_without_a_telemetry() -> None:
-    """Proxies and operations do nothing when nothing is configured."""
+    """Proxies and operations do nothing when nothing is configured, and nothing of it shows up later."""
     SEARCH_OPERATIONS.labels(search_type="visual", status="success").inc()
     HTTP_REQUEST_DURATION.labels(method="GET", endpoint="/x").observe(1)
     with track_search_operation("text_search") as operation:
         operation.add(result_count=1)
+
+    later = Recorder()
+    assert later.sample("search_operations_total", search_type="visual", status="success") == 0
+    assert later.sample("search_operations_total", search_type="text", status="success") == 0
+    assert later.lines("search_completed") == []
 
 
 def test_a_fault_in_the_counting_does_not_fail_the_search(monkeypatch: pytest.MonkeyPatch) -> None:

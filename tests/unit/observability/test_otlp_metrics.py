@@ -16,8 +16,9 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from tests.support.crowds import crowded_metrics
+from tests.support.exporting import Watched
 from tests.support.metric_contracts import use_every_family
-from tests.support.pushed_metrics import Collector, Series, Watched, metrics_of, pushed_series, scraped_series
+from tests.support.pushed_metrics import Collector, Series, metrics_of, pushed_series, scraped_series
 from tests.support.waiting import wait_for
 
 from prethrift_backend.config import Settings
