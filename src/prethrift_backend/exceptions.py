@@ -129,10 +129,32 @@ class ConfigurationError(PrethriftError):
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
+@dataclass(frozen=True, slots=True)
+class ContractFault:
+    """One thing wrong with a contract file; lines and columns count from 1."""
+
+    source: str
+    line: int
+    column: int
+    what: str
+    rule: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}: {self.what}: {self.rule}; {self.fix}"
+
+
 class ContractError(PrethriftError):
-    """A contract file cannot be read; the text names file, line, column, rule and fix."""
+    """A contract file cannot be read; the text names file, line, column, rule and fix.
+
+    ``faults`` holds every fault, where a text could be read at all; the message shows the first of them.
+    """
 
     code = "contract"
+
+    def __init__(self, message: str, *, faults: Sequence[ContractFault] = ()) -> None:
+        self.faults = tuple(faults)
+        super().__init__(message)
 
 
 class DevstackError(PrethriftError):

@@ -5,7 +5,18 @@ package finds them, parses them with errors that name file, line and column, and
 them while the process runs stands in the layers above.
 """
 
-from prethrift_backend.contracts.location import find_contracts, load_health_schema, load_metrics
+from prethrift_backend.contracts.location import (
+    Contracts,
+    find_contracts,
+    load_contracts,
+    load_health_schema,
+    load_logs,
+    load_metrics,
+    load_settings_contract,
+    load_spans,
+)
+from prethrift_backend.contracts.log_parser import parse_logs
+from prethrift_backend.contracts.logs import LogEvent, LogField, LogRecord, LogsContract
 from prethrift_backend.contracts.model import (
     Budget,
     Deprecation,
@@ -16,17 +27,45 @@ from prethrift_backend.contracts.model import (
     Scrape,
 )
 from prethrift_backend.contracts.parser import parse_metrics
+from prethrift_backend.contracts.setting_parser import parse_settings
+from prethrift_backend.contracts.settings import Setting, SettingsContract
+from prethrift_backend.contracts.span_parser import parse_spans
+from prethrift_backend.contracts.spans import SpanAttribute, SpanEvent, SpanLimits, SpanLink, SpanPromise, SpansContract
+from prethrift_backend.contracts.values import Count, NeverWord, ValueType
 
 __all__ = [
     "Budget",
+    "Contracts",
+    "Count",
     "Deprecation",
+    "LogEvent",
+    "LogField",
+    "LogRecord",
+    "LogsContract",
     "MetricFamily",
     "MetricLabel",
     "MetricSample",
     "MetricsContract",
+    "NeverWord",
     "Scrape",
+    "Setting",
+    "SettingsContract",
+    "SpanAttribute",
+    "SpanEvent",
+    "SpanLimits",
+    "SpanLink",
+    "SpanPromise",
+    "SpansContract",
+    "ValueType",
     "find_contracts",
+    "load_contracts",
     "load_health_schema",
+    "load_logs",
     "load_metrics",
+    "load_settings_contract",
+    "load_spans",
+    "parse_logs",
     "parse_metrics",
+    "parse_settings",
+    "parse_spans",
 ]

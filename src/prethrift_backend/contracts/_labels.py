@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from typing import cast
 
-from prethrift_backend.contracts._tokens import FaultError, Token, count, options
+from prethrift_backend.contracts._tokens import FaultError, Token, check_pattern, check_words, count, options
 from prethrift_backend.contracts.model import LabelKind, MetricLabel
 
 
@@ -32,22 +30,6 @@ def _label_values(kind: LabelKind, rest: list[Token]) -> tuple[tuple[str, ...], 
         return (), None
     token = rest[0]
     if kind == "match":
-        _check_pattern(token)
+        check_pattern(token)
         return (), token.text
-    values = (token.text,) if kind == "const" else tuple(token.text.split("|"))
-    if "" in values or len(set(values)) < len(values):
-        raise FaultError(
-            token.column, f"{token.text!r} has an empty or a repeated value", "values differ", "correct it"
-        )
-    return values, None
-
-
-def _check_pattern(token: Token) -> None:
-    """Refuse what ``re`` refuses, and what it only warns of: its meaning would change with the Python version."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            re.compile(token.text)
-    except (re.error, OverflowError, RecursionError, Warning) as error:
-        rule = f"it is a regular expression of Python ({error})"
-        raise FaultError(token.column, f"pattern {token.text!r} cannot be read", rule, "correct it") from error
+    return ((token.text,) if kind == "const" else check_words(token)), None

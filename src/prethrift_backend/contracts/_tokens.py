@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from typing import Final, NamedTuple
+import warnings
+from typing import Final, NamedTuple, cast, get_args
+
+from prethrift_backend.contracts.values import Stability
 
 FAMILY_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 VERSION: Final = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+COUNT_OPTION: Final = re.compile(r"([0-9]{1,9})(?:/([a-z][a-z0-9_]{0,63}))?")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 _SECONDS: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)s")
 _ESCAPE: Final = re.compile(r"\\(.)")
@@ -28,7 +33,7 @@ class FaultError(Exception):
     """One thing wrong with the file; collected by the reader, never seen outside."""
 
     def __init__(self, column: int, what: str, rule: str, fix: str, *, line: int | None = None) -> None:
-        self.line = line
+        self.column, self.what, self.rule, self.fix, self.line = column, what, rule, fix, line
         super().__init__(f"{column}: {what}: {rule}; {fix}")
 
 
@@ -78,6 +83,44 @@ def options(tokens: list[Token], allowed: tuple[str, ...]) -> dict[str, Token]:
         check_once(given.get(key), token._replace(text=key))
         given[key] = token._replace(text=value, column=token.column + len(key) + 1)
     return given
+
+
+def check_stability(token: Token | None) -> Stability:
+    """Return how firm a promise is; development where nothing is said."""
+    if token is None:
+        return "development"
+    if token.text not in get_args(Stability):
+        rule = f"it is one of {'|'.join(get_args(Stability))}"
+        raise FaultError(token.column, f"stability {token.text!r} is unknown", rule, "choose one")
+    return cast(Stability, token.text)
+
+
+def check_words(token: Token) -> tuple[str, ...]:
+    """Return the words of ``a|b``: none is empty, none stands twice."""
+    values = tuple(token.text.split("|"))
+    if "" in values or len(set(values)) < len(values):
+        what = f"{token.text!r} has an empty or a repeated value"
+        raise FaultError(token.column, what, "values differ", "correct it")
+    return values
+
+
+def check_pattern(token: Token) -> None:
+    """Refuse what ``re`` refuses, and what it only warns of: its meaning would change with the Python version."""
+    error = _pattern_error(token.text)
+    if error is not None:
+        rule = f"it is a regular expression of Python ({error})"
+        raise FaultError(token.column, f"pattern {token.text!r} cannot be read", rule, "correct it")
+
+
+@functools.lru_cache(maxsize=1024)  # families share patterns, and to compile one costs more than to read a line
+def _pattern_error(pattern: str) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        return str(error)
+    return None
 
 
 def count(token: Token | None) -> int | None:

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from prethrift_backend.contracts.log_parser import parse_logs
+from prethrift_backend.contracts.logs import LogsContract
 from prethrift_backend.contracts.model import MetricsContract
 from prethrift_backend.contracts.parser import parse_metrics
-from prethrift_backend.exceptions import ContractError
+from prethrift_backend.contracts.setting_parser import parse_settings
+from prethrift_backend.contracts.settings import SettingsContract
+from prethrift_backend.contracts.span_parser import parse_spans
+from prethrift_backend.contracts.spans import SpansContract
+from prethrift_backend.exceptions import ContractError, ContractFault
 
 # The build puts the files here; a source tree has them once, at its top.
 _PACKAGED = Path(__file__).parent / "data"
 _SOURCE_TREE = Path(__file__).parents[3] / "contracts"
+
+_Loaded = TypeVar("_Loaded")
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """All contracts of one folder; None for a file that the folder does not have.
+
+    Only ``metrics.txt`` is always there: it makes a folder one of contracts.
+    """
+
+    directory: Path
+    metrics: MetricsContract
+    logs: LogsContract | None = None
+    spans: SpansContract | None = None
+    settings: SettingsContract | None = None
+    health_schema: Mapping[str, Any] | None = None
 
 
 def find_contracts(directory: Path | None = None) -> Path:
@@ -39,6 +64,33 @@ def load_metrics(directory: Path | None = None) -> MetricsContract:
     return parse_metrics(_read(path), source=str(path))
 
 
+def load_logs(directory: Path | None = None) -> LogsContract:
+    """Read and parse ``logs.txt`` of the folder that ``find_contracts`` returns.
+
+    Raises ContractError where the file is missing or has faults.
+    """
+    path = find_contracts(directory) / "logs.txt"
+    return parse_logs(_read(path), source=str(path))
+
+
+def load_spans(directory: Path | None = None) -> SpansContract:
+    """Read and parse ``spans.txt`` of the folder that ``find_contracts`` returns.
+
+    Raises ContractError where the file is missing or has faults.
+    """
+    path = find_contracts(directory) / "spans.txt"
+    return parse_spans(_read(path), source=str(path))
+
+
+def load_settings_contract(directory: Path | None = None) -> SettingsContract:
+    """Read and parse ``settings.txt`` of the folder that ``find_contracts`` returns.
+
+    Raises ContractError where the file is missing or has faults.
+    """
+    path = find_contracts(directory) / "settings.txt"
+    return parse_settings(_read(path), source=str(path))
+
+
 def load_health_schema(directory: Path | None = None) -> dict[str, Any]:
     """Read ``health.schema.json``, the JSON Schema of every health body.
 
@@ -55,6 +107,35 @@ def load_health_schema(directory: Path | None = None) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise ContractError(f"{path}:1:1: {type(schema).__name__} at the top: a schema is a JSON object; correct it")
     return schema
+
+
+def load_contracts(directory: Path | None = None) -> Contracts:
+    """Read every contract of the folder that ``find_contracts`` returns.
+
+    Raises ContractError with the faults of all files; a file that is not there is no fault, ``metrics.txt`` apart.
+    """
+    folder = find_contracts(directory)
+    errors: list[ContractError] = []
+
+    def load(name: str, loader: Callable[[Path | None], _Loaded]) -> _Loaded | None:
+        try:
+            return loader(folder) if (folder / name).exists() else None
+        except ContractError as error:
+            errors.append(error)
+            return None
+
+    metrics = load("metrics.txt", load_metrics)
+    logs, spans = load("logs.txt", load_logs), load("spans.txt", load_spans)
+    settings = load("settings.txt", load_settings_contract)
+    health_schema = load("health.schema.json", load_health_schema)
+    if errors or metrics is None:
+        raise _joined(errors)
+    return Contracts(folder, metrics, logs, spans, settings, health_schema)
+
+
+def _joined(errors: list[ContractError]) -> ContractError:
+    faults: list[ContractFault] = [fault for error in errors for fault in error.faults]
+    return ContractError("\n".join(str(error) for error in errors), faults=faults)
 
 
 def _read(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -189,15 +190,18 @@ class MetricsContract:
     budget: Budget = Budget()
     deprecations: tuple[Deprecation, ...] = ()
     external: tuple[str, ...] = ()
+    _by_name: Mapping[str, MetricFamily] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {family.name: family for family in reversed(self.families)})
 
     def family(self, name: str) -> MetricFamily:
         """Return the family of this name.
 
         Raises ContractError where the contract has none.
         """
-        for family in self.families:
-            if family.name == name:
-                return family
+        if name in self._by_name:
+            return self._by_name[name]
         raise ContractError(
             f"metric family {name!r} is not in {self.source}: a family exists only where the contract declares it; "
             f"add HELP, TYPE and LABEL lines for it there"

@@ -10,13 +10,13 @@ Every fault of the file is reported at once, each with file, line, column, rule 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Final, cast, get_args
 
 from prethrift_backend.contracts._families import Draft, check_stem, make_family
 from prethrift_backend.contracts._labels import make_label
+from prethrift_backend.contracts._reading import Faults, check_line, digest, numbered_lines
 from prethrift_backend.contracts._samples import parse_sample
 from prethrift_backend.contracts._tokens import (
     FAMILY_NAME,
@@ -45,14 +45,11 @@ from prethrift_backend.contracts.model import (
     MetricsContract,
     Scrape,
 )
-from prethrift_backend.exceptions import ContractError
 
 _DIRECTIVE: Final = re.compile(r"[A-Z][A-Z_-]+")
 _PRESENCE: Final = re.compile(r"always|after-traffic|after-error|if=[a-z][a-z0-9_-]*")
 _BARE: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[ \t]*([a-zA-Z0-9_, \t]*)\})?[ \t]*")
 _STABILITIES: Final = ("development", "beta", "stable")
-# Arbitrary: enough to mend a file in one go, few enough to read.
-_FAULTS_SHOWN: Final = 20
 
 
 def parse_metrics(text: str, *, source: str) -> MetricsContract:
@@ -64,9 +61,9 @@ def parse_metrics(text: str, *, source: str) -> MetricsContract:
     Raises ContractError with every fault, each as ``source:line:column: what: rule; fix``.
     """
     reader = _Reader(source)
-    for line_number, line in enumerate(text.split("\n"), start=1):
-        reader.read(line_number, line.rstrip("\r"))
-    return reader.finish(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+    for line_number, line in numbered_lines(text):
+        reader.read(line_number, line)
+    return reader.finish(digest(text))
 
 
 class _Reader:
@@ -76,7 +73,7 @@ class _Reader:
         self._source = source
         self._line = 0
         self._text = ""
-        self._faults: list[str] = []
+        self._faults = Faults(source)
         self._drafts: dict[str, Draft] = {}
         self._version: str | None = None
         self._scrape: Scrape | None = None
@@ -103,20 +100,22 @@ class _Reader:
         self._line = line_number
         self._text = line
         try:
+            check_line(line)
             if line.startswith("#"):
                 self._read_comment(line)
-            elif line.strip(" \t"):
+            elif line:
                 self._read_declaration(line)
         except FaultError as fault:
-            self._note(fault.line or line_number, str(fault))
+            self._faults.note(line_number, fault)
 
     def finish(self, sha256: str) -> MetricsContract:
         """Return the contract, or raise every fault that was noted."""
         families = self._families()
         self._check_replacements()
         if self._version is None and self._has_directives:
-            self._note(1, "1: no CONTRACT line: every contract has a version; add '# CONTRACT metrics 1.0.0'")
-        self._raise_faults()
+            fix = "add '# CONTRACT metrics 1.0.0'"
+            self._faults.note(1, FaultError(1, "no CONTRACT line", "every contract has a version", fix))
+        self._faults.raise_any()
         return MetricsContract(
             version=self._version or "0.0.0",
             sha256=sha256,
@@ -127,16 +126,6 @@ class _Reader:
             deprecations=tuple(self._deprecations.values()),
             external=tuple(self._external),
         )
-
-    def _note(self, line: int, fault: str) -> None:
-        self._faults.append(f"{self._source}:{line}:{fault}")
-
-    def _raise_faults(self) -> None:
-        if not self._faults:
-            return
-        hidden = len(self._faults) - _FAULTS_SHOWN
-        more = [f"{self._source}: and {hidden} more faults"] if hidden > 0 else []
-        raise ContractError("\n".join(self._faults[:_FAULTS_SHOWN] + more))
 
     # The lines.
 
@@ -242,7 +231,7 @@ class _Reader:
 
     def _read_help(self, tokens: list[Token]) -> None:
         draft = self._named_draft(tokens, "HELP family text")
-        text = self._text[operand(tokens, 2, "HELP family text").column - 1 :].rstrip(" \t")
+        text = self._text[operand(tokens, 2, "HELP family text").column - 1 :]
         check_once(draft.help, tokens[0])
         draft.help = unescape(text)
 
@@ -337,11 +326,12 @@ class _Reader:
                 check_stem(family, stems)
                 families.append(family)
             except FaultError as fault:
-                self._note(fault.line or draft.line, str(fault))
+                self._faults.note(draft.line, fault)
         return tuple(families)
 
     def _check_replacements(self) -> None:
         for gone in self._deprecations.values():
             if gone.replaced_by is not None and gone.replaced_by not in self._drafts:
-                what = f"1: {gone.name!r} is replaced by {gone.replaced_by!r}, which is not declared"
-                self._note(gone.line, f"{what}: a successor is a family of this file; declare it, or correct the name")
+                what = f"{gone.name!r} is replaced by {gone.replaced_by!r}, which is not declared"
+                rule, fix = "a successor is a family of this file", "declare it, or correct the name"
+                self._faults.note(gone.line, FaultError(1, what, rule, fix))

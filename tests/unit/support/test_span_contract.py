@@ -9,6 +9,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from tests.support.span_contract import SpanContract, load_span_contract
 
+from prethrift_backend.exceptions import ContractError
+
 RESOURCE = {
     "service.name": "shop",
     "service.version": "1.0.0",
@@ -81,5 +83,5 @@ def test_a_broken_span_is_found(options: dict[str, Any], fault: str) -> None:
 @pytest.mark.parametrize("text", ["SPANN server kind=server scope=x", "SPAN a kind=server scope=x\n  NAMES a"])
 def test_a_typing_error_in_the_file_does_not_vanish(text: str) -> None:
     """A directive or a rule that does not exist is an error with its line."""
-    with pytest.raises(AssertionError, match=r"spans\.txt:\d"):
+    with pytest.raises(ContractError, match=r"spans\.txt:\d"):
         SpanContract(text)
