@@ -79,7 +79,7 @@ class Watched:
     exports: list[tuple[str, Signal, Outcome, str]] = field(default_factory=list)
     drops: Counter[DropReason] = field(default_factory=Counter)
 
-    def dropped(self, exporter: str, reason: DropReason, count: int) -> None:  # noqa: ARG002 - the names are the protocol's
+    def dropped(self, exporter: str, reason: DropReason, count: int) -> None:  # noqa: ARG002 - the protocol's
         """Add up."""
         self.drops[reason] += count
 
