@@ -110,6 +110,17 @@ _PAIR: Final = r"(?i)(\(b?[\"'][\w.-]{0,40}?)((?:WORDS)[\w.-]{0,40})([\"'],\s?b?
 _ENCODED_USER: Final = re.compile(
     r"(?i)(%3A%2F%2F(?:(?!%2F|%3A|%40)[^\s\"'<>&]){0,100}%3A)(?:(?!%2F)[^\s\"'<>&]){1,300}%40"
 )
+# Where a database writes what was in the rows and in the parameters: PostgreSQL's detail goes over as many lines as the
+# value has, up to the next part of the report or the next exception; its other messages end with their line.
+_DATABASE_DETAIL: Final = re.compile(
+    r"(\bDETAIL: {1,4})(?:(?!\n[ |]{0,40}\n?[ |]{0,40}(?:HINT|CONTEXT|STATEMENT|\[SQL|\(Background|The above exc"
+    r"|During handling|Traceback)).)++",
+    re.DOTALL,
+)
+_DATABASE_VALUE: Final = re.compile(
+    r"(\binvalid input (?:for query argument \$\d{1,6}[^:\n]{0,80}|syntax for type [\w ]{1,60}"
+    r"|value for enum [\w.]{1,80}): )[^\n]++"
+)
 _SPACE: Final = re.compile(r"\s")
 _ODD: Final = re.compile(r"[\d!@#$%^&*+~]")
 _CARD: Final = re.compile(r"(?<![\w.-])[2-6](?:[ -]?\d){12,18}(?![\w-])")
@@ -280,6 +291,10 @@ class Redactor:
             cleaned = self._assignment.sub(self._hide_assignment, _COOKIE_LINE.sub(rf"\1{REDACTED}", cleaned))
         if _RARE.search(cleaned) is not None:
             cleaned = self._rare_rules(cleaned)
+        if "DETAIL: " in cleaned:
+            cleaned = _DATABASE_DETAIL.sub(rf"\1{REDACTED}", cleaned)
+        if "invalid input " in cleaned:
+            cleaned = _DATABASE_VALUE.sub(rf"\1{REDACTED}", cleaned)
         cleaned = _luhn(cleaned)
         for rule in self._extra_rules:
             cleaned = rule(cleaned)

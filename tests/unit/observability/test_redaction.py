@@ -94,6 +94,12 @@ def test_a_name_that_only_resembles_a_secret_stays(key: str, value: object) -> N
         ("usage: job --api-key hunter2 --verbose", "hunter2"),
         ("smtp_pass=hunter2", "hunter2"),
         ("PassWord=hunter2", "hunter2"),
+        ("duplicate key value\nDETAIL:  Key (email)=(hunter2@example.com) already exists.", "hunter2"),
+        ("violates check\nDETAIL:  Failing row contains (7, first line\n\nhunter2, null).\nHINT:  none", "hunter2"),
+        ("invalid input for query argument $3: 'hunter2' (expected a float)", "hunter2"),
+        ("invalid input for query argument $1 in element #2 of executemany() sequence: 'hunter2' (x)", "hunter2"),
+        ('invalid input syntax for type timestamp with time zone: "hunter2"', "hunter2"),
+        ('invalid input value for enum shop.size: "hunter2"', "hunter2"),
     ],
 )  # fmt: skip
 def test_a_secret_in_a_text_is_hidden(text: str, canary: str) -> None:
@@ -116,6 +122,24 @@ def test_a_secret_in_a_text_is_hidden(text: str, canary: str) -> None:
 def test_an_innocent_text_stays(text: str) -> None:
     """A text that only resembles a secret is not changed."""
     assert redact_text(text) == text
+
+
+def test_a_database_error_keeps_what_is_not_the_data() -> None:
+    """Only the rows' own values go: the constraint, the statement and the exceptions after it stay."""
+    chain = """\
+asyncpg.exceptions.UniqueViolationError: duplicate key value violates unique constraint "items_pkey"
+DETAIL:  Key (email)=(hunter2@example.com) already exists.
+
+The above exception was the direct cause of the following exception:
+
+sqlalchemy.exc.IntegrityError: <class 'asyncpg.exceptions.UniqueViolationError'>: "items_pkey"
+DETAIL:  Key (email)=(hunter2@example.com) already exists.
+[SQL: INSERT INTO items (email) VALUES ($1)]"""
+
+    cleaned = redact_text(chain)
+
+    assert cleaned == chain.replace("Key (email)=(hunter2@example.com) already exists.", REDACTED)
+    assert redact_text(cleaned) == cleaned
 
 
 def test_secrets_are_found_at_depth() -> None:
@@ -280,6 +304,8 @@ PATTERNS = {name: value for name, value in vars(redaction).items() if isinstance
     "element": STANDARD._element,
     "option": STANDARD._option,
     "pair": STANDARD._pair,
+    "database detail": redaction._DATABASE_DETAIL,
+    "database value": redaction._DATABASE_VALUE,
 }
 # What each pattern could be made to begin with again and again, and what it would look for in vain.
 HOSTILE = (
@@ -287,6 +313,8 @@ HOSTILE = (
     "-----BEGIN A-----", "-----END ", "cookie:", "cookie: a=", "password", "password=", 'password="', "token='", "4 ",
     "41111", "=", "\\", "@", "ghp_", "xoxb-", "sig", "%3D",
     "<", "<token", "<a>", "</", "--", "--token", "--token ", "('", "('token', '", "('token'", "%3A%2F%2F",
+    "DETAIL: ", "DETAIL: x", "\n", "\n ", "|", "invalid input for query argument $1: ",
+    "invalid input syntax for type a",
     "%3A%2F%2Fu%3A", "%40", "%25", 'token=\\"', 'token="\\', "token='\\\\", "authorization: ", "token    =    ",
 )  # fmt: skip
 
