@@ -1,6 +1,6 @@
 """Exceptions from the rules: ``contracts/exceptions.txt``.
 
-A line a exception: ``RULE target until=YYYY-MM-DD reason="why"``. The target is the name of the item, in quotation
+A line an exception: ``RULE target until=YYYY-MM-DD reason="why"``. The target is the name of the item, in quotation
 marks where it holds a space; each ``*`` in it stands for any text. The day is the last on which it is in force.
 """
 
@@ -89,19 +89,19 @@ def apply_exceptions(outcome: Outcome, exceptions: Iterable[RuleException], *, t
     An exception is unused only where the run has judged its rule (``outcome.rules``) and can tell: another command
     may need it.
     """
-    left: list[Finding] = list(outcome.findings)
-    excused: list[Excused] = []
+    excused: dict[Finding, Excused] = {}
     stale: list[Finding] = []
     for exception in exceptions:
-        covered = [finding for finding in left if exception.covers(finding)]
         if exception.until < today:
             stale.append(_expired(exception))
             continue
-        left = [finding for finding in left if finding not in covered]
-        excused += [Excused(finding, exception.reason, exception.until.isoformat()) for finding in covered]
+        covered = [finding for finding in outcome.findings if exception.covers(finding)]
+        for finding in covered:
+            excused.setdefault(finding, Excused(finding, exception.reason, exception.until.isoformat()))
         if not covered and exception.rule in outcome.rules and not outcome.inconclusive:
             stale.append(_unused(exception))
-    return replace(outcome, findings=(*left, *stale), excused=(*outcome.excused, *excused))
+    left = [finding for finding in outcome.findings if finding not in excused]
+    return replace(outcome, findings=(*left, *stale), excused=(*outcome.excused, *excused.values()))
 
 
 def _parse_line(line: str, place: Place, known_rules: Collection[str]) -> RuleException:
