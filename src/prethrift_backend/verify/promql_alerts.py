@@ -1,0 +1,203 @@
+"""What only an alert can do wrong: never fire, always fire, or say nothing useful (PQ010 to PQ014)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from prethrift_backend.verify.promql_operations import RATES
+from prethrift_backend.verify.promql_query import Fault, Subject, listed
+from prethrift_backend.verify.promql_shapes import Known, Series
+from prethrift_backend.verify.promql_tree import (
+    COMPARISONS,
+    Aggregation,
+    Binary,
+    Call,
+    Node,
+    Number,
+    Selector,
+    metric_name,
+    selectors,
+    walk,
+)
+
+_ABSENT: Final = ("absent", "absent_over_time")
+_FILTERS_BY_PRESENCE: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
+_LABEL_USE: Final = re.compile(r"""(?:\$labels|\.Labels)\.([a-zA-Z_]\w*)|index\s+(?:\$labels|\.Labels)\s+"(\w+)\"""")
+_VALUE_USE: Final = re.compile(r"\{\{-?[^{}]*(?:\$value|\.Value)\b[^{}]*\}\}")
+_BARE_VALUE: Final = re.compile(r"\{\{-?\s*(?:\$value|\.Value)\s*-?\}\}")
+
+
+def check_comparison(subject: Subject) -> Iterator[Fault]:
+    """PQ010: an alert is true of something and not of everything."""
+    if subject.is_alert and not _filters(subject.tree):
+        what = "the alert compares nothing: it fires as long as there is a series"
+        yield Fault("PQ010", what, "add a threshold, such as '> 0.05'; 'bool' takes one away")
+
+
+def _filters(node: Node) -> bool:
+    match node:
+        case Binary():
+            return _binary_filters(node)
+        case Aggregation():
+            return _filters(node.inner)
+        case Call():
+            return node.function in _ABSENT or any(map(_filters, node.arguments))
+        case Selector():
+            return metric_name(node) in _FILTERS_BY_PRESENCE
+        case _:
+            return False
+
+
+def _binary_filters(node: Binary) -> bool:
+    if node.operator in COMPARISONS:
+        return not node.returns_bool
+    sides = (_filters(node.left), _filters(node.right))
+    return all(sides) if node.operator == "or" else any(sides) or node.operator == "unless"
+
+
+def check_down(subject: Subject) -> Iterator[Fault]:
+    """PQ011: an alert on a target that is down also notices a target that is gone."""
+    if not subject.is_alert:
+        return
+    watched = {
+        job for node in walk(subject.tree) if _is_absent(node) for job in _jobs(node)
+    } | subject.known.absent_jobs
+    for node in walk(subject.tree):
+        up = _asks_for_down(node)
+        jobs = set(_jobs(up)) if up is not None else set()
+        if up is not None and (not jobs or jobs - watched):
+            what = f"{up} == 0 says nothing once the target is gone from discovery: there is no series left to be 0"
+            job = min(jobs, default="…")
+            yield Fault("PQ011", what, f'add: or absent(up{{job="{job}"}}), here or as an alert of its own')
+
+
+def _is_absent(node: Node) -> bool:
+    return isinstance(node, Call) and node.function in _ABSENT
+
+
+def _jobs(node: Node) -> list[str]:
+    return [m.value for s in selectors(node) for m in s.matchers if m.name == "job" and m.operator == "="]
+
+
+def _asks_for_down(node: Node) -> Selector | None:
+    if not isinstance(node, Binary) or not isinstance(node.right, Number) or not isinstance(node.left, Selector):
+        return None
+    down = (node.operator, node.right.value) in (("==", 0.0), ("<", 1.0), ("!=", 1.0), ("<=", 0.0))
+    return node.left if down and metric_name(node.left) == "up" else None
+
+
+def check_floor(subject: Subject) -> Iterator[Fault]:
+    """PQ012: a ratio has a floor of traffic where it calls somebody; counters of errors are there from the start."""
+    ratios = [node for node in walk(subject.tree) if isinstance(node, Binary) and _is_share(node)]
+    if subject.is_alert:
+        if ratios and not _has_floor(subject.tree):
+            what = "a ratio without a floor of traffic: of two requests at night, one that fails is half of all"
+            yield Fault("PQ012", what, "add a floor: … > 0.05 and sum(rate(…)) > 0.1")
+        yield from _first_increments(subject)
+    else:
+        yield from _gaps(ratios, subject.known)
+
+
+def _is_share(node: Binary) -> bool:
+    """Say whether one rate is divided by another."""
+    return node.operator == "/" and all(_has_rate(side) for side in (node.left, node.right))
+
+
+def _has_rate(node: Node) -> bool:
+    return any(isinstance(part, Call) and part.function in RATES for part in walk(node))
+
+
+def _has_floor(tree: Node) -> bool:
+    return any(
+        isinstance(node, Binary) and node.operator == "and" and any(_is_floor(side) for side in (node.left, node.right))
+        for node in walk(tree)
+    )
+
+
+def _is_floor(node: Node) -> bool:
+    compared = any(isinstance(part, Binary) and part.operator in COMPARISONS for part in walk(node))
+    return compared and not any(isinstance(part, Binary) and part.operator == "/" for part in walk(node))
+
+
+def _gaps(ratios: list[Binary], known: Known) -> Iterator[Fault]:
+    for ratio in ratios:
+        filled = any(isinstance(part, Binary) and part.operator == "or" for part in walk(ratio.left))
+        for selector in () if filled else selectors(ratio.left):
+            if _may_be_missing(selector, known):
+                what = f"until {selector} has its first series, the ratio has no value at all, not 0"
+                yield Fault("PQ012", what, "write (… or vector(0)) / …, or promise init= in metrics.txt")
+
+
+def _first_increments(subject: Subject) -> Iterator[Fault]:
+    for node in walk(subject.tree):
+        if not isinstance(node, Binary) or node.operator not in (">", ">=") or not isinstance(node.right, Number):
+            continue
+        share = any(isinstance(part, Binary) and part.operator == "/" for part in walk(node.left))
+        for selector in selectors(node.left) if node.right.value in (0.0, 1.0) and not share else ():
+            if _has_rate(node.left) and _may_be_missing(selector, subject.known, narrowed=False):
+                what = f"the first error makes the series of {selector}, and the step from nothing to 1 is no increase"
+                yield Fault("PQ012", what, "promise init= in metrics.txt, so that the series starts at 0")
+
+
+def _may_be_missing(selector: Selector, known: Known, *, narrowed: bool = True) -> bool:
+    """Say whether a counter's series may begin only when something happens; ``narrowed``: to some values of a label."""
+    series = _series(selector, known)
+    if series is None or series.family is None or series.family.init is not None or not series.family.labels:
+        return False
+    names = {matcher.name for matcher in selector.matchers} & set(series.family.label_names)
+    late = series.family.presence == "after-error" or series.family.presence != "always"
+    return series.kind == "counter" and late and (bool(names) or not narrowed)
+
+
+def _series(selector: Selector, known: Known) -> Series | None:
+    name = metric_name(selector)
+    return known.series(name) if name is not None else None
+
+
+def check_absent(subject: Subject) -> Iterator[Fault]:
+    """PQ013: absence is asked of what is always there."""
+    for node in walk(subject.tree):
+        for selector in selectors(node) if _is_absent(node) else ():
+            series = _series(selector, subject.known)
+            presence = series.family.presence if series is not None and series.family is not None else "always"
+            if presence in ("after-traffic", "after-error"):
+                what = (
+                    f"{selector} is there only {presence.replace('-', ' ')}: after each restart it is absent, and well"
+                )
+                fix = "ask for the absence of up, or of a family with presence=always"
+                yield Fault("PQ013", what, fix, expected="always", observed=presence)
+
+
+def check_templates(subject: Subject) -> Iterator[Fault]:
+    """PQ014: templates use labels that the result has, and nothing that changes stands in an alert's labels."""
+    if not subject.is_alert:
+        return
+    query = subject.query
+    for name, text in (*query.labels.items(), *query.annotations.items()):
+        yield from _unknown_labels(name, text, subject)
+        yield from _unclosed(name, text)
+    for name, text in query.labels.items():
+        if _VALUE_USE.search(text):
+            what = f"label {name!r} holds the value: each evaluation makes another alert, and none waits long enough"
+            yield Fault("PQ014", what, "put the value into an annotation")
+    for name, text in query.annotations.items():
+        if _BARE_VALUE.search(text) and _has_rate(subject.tree):
+            what = f"annotation {name!r} shows the value with all its digits"
+            yield Fault("PQ014", what, "write {{ $value | humanize }} or humanizePercentage", level="info")
+
+
+def _unknown_labels(name: str, text: str, subject: Subject) -> Iterator[Fault]:
+    shape = subject.shapes.of(subject.tree)
+    for used in (found[1] or found[2] for found in _LABEL_USE.finditer(text)):
+        if shape is None or shape.may_have(used) or used == "__name__":
+            continue
+        what = f"{name!r} uses the label {used!r}, which the result has not: it stays empty"
+        fix = f"keep it in by(…), or use one of: {listed(shape.labels)}"
+        yield Fault("PQ014", what, fix, expected=listed(shape.labels), observed=used)
+
+
+def _unclosed(name: str, text: str) -> Iterator[Fault]:
+    if text.count("{{") != text.count("}}"):
+        yield Fault("PQ014", f"the template of {name!r} does not close what it opens", "balance {{ and }}")
