@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tests.support.proxy import FaultProxy
+from tests.support.sentry import Reporting
 from tests.support.span_list import Traced, attributes, traced
 from tests.support.waiting import wait_for_async
 
@@ -142,6 +143,39 @@ async def test_the_text_of_an_error_holds_no_parameters(postgres: Postgres) -> N
 
     assert "division by zero" in str(caught.value)
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        ("INSERT INTO guests VALUES (:email, 1), (:email, 2)", {"email": "hunter2"}),
+        ("INSERT INTO guests VALUES (:email, NULL)", {"email": "hunter2"}),
+        ("SELECT CAST(:age AS integer)", {"age": "hunter2"}),
+        ("SELECT CAST(concat('hunter', CAST(:age AS integer)) AS integer)", {"age": 2}),
+    ],
+    ids=["unique", "not null", "wrong type", "wrong text"],
+)
+async def test_the_rows_own_values_are_in_no_line_and_no_event(
+    postgres: Postgres, statement: str, values: dict[str, Any]
+) -> None:
+    """A database says in its errors which values broke the rule; they are people's, and stay here."""
+    with Reporting() as reporting:
+        async with postgres.begin() as connection:
+            await connection.execute(text("CREATE TEMPORARY TABLE guests (email text PRIMARY KEY, age int NOT NULL)"))
+            with pytest.raises(DBAPIError) as caught:
+                await connection.execute(text(statement), values)
+            await connection.rollback()
+        reporting.capture(caught.value)
+        reporting.telemetry.logger("guests").error("guest_refused", exc_info=caught.value)
+
+        (event,) = map(str, reporting.events)
+        lines = str(reporting.lines())
+
+    assert caught.value.orig is not None
+    assert "hunter2" in f"{caught.value} {caught.value.orig.__cause__}"
+    assert "hunter2" not in event
+    assert "hunter2" not in lines
+    assert type(caught.value).__name__ in lines
 
 
 async def test_a_cancelled_statement_ends_its_span(traced_all: Traced, postgres: Postgres) -> None:
