@@ -25,6 +25,7 @@ from prethrift_backend.config import Settings
 from prethrift_backend.contracts import MetricsContract, load_metrics
 from prethrift_backend.observability import context
 from prethrift_backend.observability._export_log import ExportLog
+from prethrift_backend.observability._fed_families import check_fed_families
 from prethrift_backend.observability._names import (
     LOG_EVENTS_DROPPED_TOTAL,
     LOGGER,
@@ -331,8 +332,11 @@ def configure(
     standard output by default; ``redactor`` hides more than the standard one; ``processors`` add fields to every line
     before it is redacted; ``span_sinks`` get every sampled span besides the receivers of the settings.
 
-    Raises ConfigurationError when LOG_FILE cannot be opened.
+    Raises ConfigurationError when LOG_FILE cannot be opened, and ContractError where ``contract`` has a family that the
+    telemetry feeds with other labels.
     """
+    if contract is not None:
+        check_fed_families(contract)
     metrics = MetricSet(
         contract or load_metrics(), registry=registry, strict=strict, service_version=settings.service_version
     )
