@@ -14,6 +14,8 @@ from prethrift_backend.observability._rendering import exception_of
 
 # At DEBUG these print bodies, headers and signatures of requests; httpx prints whole URLs at INFO.
 _CHATTY: Final = ("aiobotocore", "asyncio", "boto3", "botocore", "httpcore", "httpx", "multipart", "PIL", "urllib3")
+# Warns of each text in a span that it cuts, each time: what a caller sends could fill the log with that.
+_REPEATS_ITSELF: Final = "opentelemetry.attributes"
 _UVICORN: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi")
 _REPORTED: Final = "__prethrift_reported__"
 
@@ -101,6 +103,8 @@ class StandardTakeover:
         self._silence(logging.getLogger("uvicorn.access"))
         for name in _CHATTY:
             self._calm(logging.getLogger(name), max(level, logging.WARNING))
+        if level > logging.DEBUG:
+            self._calm(logging.getLogger(_REPEATS_ITSELF), max(level, logging.ERROR))
         self._capture_warnings()
 
     def restore(self) -> None:

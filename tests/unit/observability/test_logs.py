@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -175,6 +176,25 @@ def test_a_field_cannot_replace_what_the_chain_sets(recorder: Recorder) -> None:
     assert (line["service"], line["field_service"], line["field_request_id"]) == ("prethrift-backend", "evil", "evil")
 
 
+def test_a_field_may_have_any_name(recorder: Recorder) -> None:
+    """A field that is called like a parameter of ours, or of structlog, is no TypeError in the code that logs."""
+    fields: dict[str, Any] = {"self": 1, "event": 2, "method_name": 3, "name": 4, "args": 5}
+    EARLY.info("tried", **fields)
+    EARLY.bind(**fields).error("tried_again")
+    structlog.get_logger("other").info("tried", method_name=3)
+
+    first, second, other = recorder.lines()
+    for line in (first, second):
+        assert (line["field_self"], line["field_event"], line["method_name"], line["name"], line["args"]) == (
+            1,
+            2,
+            3,
+            4,
+            5,
+        )
+    assert (first["event"], second["event"], other["method_name"]) == ("tried", "tried_again", 3)
+
+
 def test_fields_are_redacted(recorder: Recorder) -> None:
     """Secrets in fields do not reach the output."""
     EARLY.info("login", password="canary-1", url="postgresql://u:canary-2@h/d", headers=[("cookie", "canary-3")])
@@ -229,6 +249,16 @@ def test_uvicorn_writes_through_the_chain() -> None:
     assert [(line["event"], line["logger"]) for line in recorder.lines()] == [("Started", "uvicorn.error")]
     for name in ("uvicorn", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
+
+
+@pytest.mark.parametrize(("level", "count"), [("INFO", 0), ("DEBUG", 3)])
+def test_a_text_that_is_cut_in_a_span_is_no_line_each_time(level: str, count: int) -> None:
+    """OpenTelemetry warns of each long text in a span, which callers decide on; only who looks for faults sees it."""
+    recorder = Recorder(log_level=level)
+    for _ in range(3):
+        logging.getLogger("opentelemetry.attributes").warning("String attribute value exceeds max length of 4096")
+
+    assert len(recorder.lines()) == count
 
 
 def test_the_server_does_not_repeat_a_reported_exception(recorder: Recorder) -> None:
