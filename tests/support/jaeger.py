@@ -1,4 +1,4 @@
-"""A Jaeger collector on loopback that decodes what it gets, by classes that Thrift's own compiler made.
+"""What a Jaeger collector reads, decoded by classes that Thrift's own compiler made.
 
 They are those of the wheel of OpenTelemetry's last Jaeger exporter. The exporter itself no longer imports beside a
 current SDK, so that its generated package is loaded by its path.
@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.support.ports import LOOPBACK
+from tests.support.http_receiver import Request
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TTransport import TMemoryBuffer
 
@@ -57,61 +53,6 @@ def tag_values(tags: list[Any] | None) -> dict[str, Any]:
     return {tag.key: getattr(tag, fields[tag.vType]) for tag in tags or []}
 
 
-@dataclass(frozen=True)
-class Received:
-    """One request to the collector."""
-
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def batch(self) -> Any:
-        """The decoded batch."""
-        return decode(self.body)
-
-
-@dataclass
-class JaegerCollector:
-    """What came in, and what the next requests are answered with."""
-
-    endpoint: str
-    received: list[Received] = field(default_factory=list)
-    status: int = 202
-    answer_headers: dict[str, str] = field(default_factory=dict)
-
-    def spans(self) -> list[Any]:
-        """Return every span that was received, in order."""
-        return [span for request in tuple(self.received) for span in request.batch.spans]
-
-
-@contextmanager
-def jaeger_collector() -> Iterator[JaegerCollector]:
-    """Run a collector inside the block; its ``endpoint`` is only scheme, host and port."""
-    collector: JaegerCollector
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            collector.received.append(Received(self.path, dict(self.headers.items()), body))
-            self.send_response(collector.status)
-            for name, value in collector.answer_headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_arguments: object) -> None:
-            """Stay silent."""
-
-    with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
-        server.daemon_threads = True
-        collector = JaegerCollector(f"http://{LOOPBACK}:{server.server_address[1]}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield collector
-        finally:
-            server.shutdown()
-            thread.join()
+def spans_in(requests: Iterable[Request]) -> list[Any]:
+    """Return every span of the batches that arrived, in order."""
+    return [span for request in requests for span in decode(request.body).spans]

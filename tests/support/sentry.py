@@ -1,6 +1,6 @@
 """What the tests on error events share: a telemetry whose events stay in memory, and a reader of what Sentry would get.
 
-The receiver that misbehaves is the one of tests/support/otlp_receiver.py: what it answers does not depend on the body.
+The receiver that misbehaves is the one of tests/support/http_receiver.py: what it answers does not depend on the body.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import orjson
-from tests.support.otlp_receiver import FaultyReceiver, Request
+from tests.support.http_receiver import FaultyReceiver, Request
 from tests.support.telemetry_server import EVENT_OUTCOMES
 
 from prethrift_backend.config import Settings

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.support.otlp_receiver import FaultyReceiver
+from tests.support.http_receiver import FaultyReceiver
 from tests.support.rotel import Rotel, running_rotel
 
 

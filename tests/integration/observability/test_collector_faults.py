@@ -10,7 +10,7 @@ import os
 import sys
 
 import pytest
-from tests.support.otlp_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw, reject
+from tests.support.http_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw, reject
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ServerProcess
 from tests.support.telemetry_server import KEY, REQUESTS, SOON_SECONDS, serving, spans_to

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.otlp_receiver import Behaviour, FaultyReceiver, answer, hang
+from tests.support.http_receiver import Behaviour, FaultyReceiver, answer, hang
 from tests.support.ports import LOOPBACK
 
 _JOB = """

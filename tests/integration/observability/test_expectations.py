@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from sqlalchemy import text
 from tests.support.asgi import drive, http_scope
-from tests.support.otlp_receiver import FaultyReceiver, Request, answer, hang
+from tests.support.http_receiver import FaultyReceiver, Request, answer, hang
 from tests.support.telemetry_server import SOON_SECONDS, serving, spans_to
 from tests.support.waiting import wait_for
 

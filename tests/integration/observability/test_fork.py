@@ -9,7 +9,7 @@ from pathlib import Path
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from tests.support.otlp_receiver import FaultyReceiver
+from tests.support.http_receiver import FaultyReceiver
 
 ROOT = Path(__file__).parents[3]
 

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.otlp_receiver import FaultyReceiver, answer
+from tests.support.http_receiver import FaultyReceiver, answer
 from tests.support.ports import LOOPBACK
 from tests.support.pushed_metrics import Series, pushed_series, scraped_series
 from tests.support.rotel import Rotel, running_rotel

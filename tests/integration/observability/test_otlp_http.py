@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 from tests.support.exporting import sample_span, sample_traces
-from tests.support.otlp_receiver import FaultyReceiver, answer, drip, hang, raw, reject
+from tests.support.http_receiver import FaultyReceiver, answer, drip, hang, raw, reject
 from tests.support.ports import LOOPBACK, free_port
 
 from prethrift_backend.config import Settings

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import httpx
-from tests.support.otlp_receiver import FaultyReceiver
+from tests.support.http_receiver import FaultyReceiver
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ServerProcess
 

@@ -9,7 +9,7 @@ import asyncio
 
 import httpx
 import pytest
-from tests.support.otlp_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw
+from tests.support.http_receiver import Behaviour, FaultyReceiver, answer, drip, hang, raw
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.sentry import KEY, dsn_of, events_in, exceptions_of
 from tests.support.telemetry_app import CANARY, make_app

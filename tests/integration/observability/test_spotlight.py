@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.otlp_receiver import FaultyReceiver
+from tests.support.http_receiver import FaultyReceiver
 from tests.support.sentry import dsn_of, events_in, exceptions_of
 from tests.support.spotlight import Spotlight
 from tests.support.telemetry_app import CANARY

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-from tests.support.otlp_receiver import FaultyReceiver
+from tests.support.http_receiver import FaultyReceiver
 from tests.support.sentry import dsn_of, events_in, raised
 
 from prethrift_backend.config import Settings

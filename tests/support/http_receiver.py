@@ -1,4 +1,4 @@
-"""An OTLP receiver over HTTP on loopback that misbehaves as a test tells it to."""
+"""A receiver over HTTP on loopback, of OTLP or whatever else is posted, that misbehaves as a test tells it to."""
 
 from __future__ import annotations
 
