@@ -1,0 +1,122 @@
+"""``prethrift-backend contracts verify URL``: hold a running service against its contracts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prethrift_backend.exceptions import ContractError
+from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
+from prethrift_backend.verify.reports import Request
+
+if TYPE_CHECKING:
+    from prethrift_backend.verify.commands import Subparsers
+    from prethrift_backend.verify.live import LiveOptions, LiveRun
+
+_USAGE_STATUS = 2
+_EPILOG = (
+    "Exit status: 0 verified, 1 a contract is violated, 2 wrong usage or contract files, 3 inconclusive: no answer, "
+    "too little seen. Without --token, HEALTH_TOKEN and METRICS_TOKEN of the environment are sent to the endpoints "
+    "they are for; no report shows them."
+)
+
+
+def add_command(subparsers: Subparsers) -> None:
+    """Add ``verify``."""
+    parser = subparsers.add_parser(
+        "verify",
+        help="hold a running service against its contracts",
+        description="Hold a running service against its contracts. Read-only, unless --probe is given.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("url", metavar="URL", help="the service, such as http://127.0.0.1:8000")
+    add_contracts_option(parser)
+    add_report_options(parser)
+    parser.add_argument("--max-requests", type=_count, default=60, metavar="N", help="default: %(default)s")
+    parser.add_argument("--timeout", type=_positive, default=5.0, metavar="S", help="for each (default: %(default)g)")
+    parser.add_argument("--rate", type=_positive, default=10.0, metavar="N", help="per second (default: %(default)g)")
+    parser.add_argument("--token", metavar="TOKEN", help="the bearer token of both health details and metrics")
+    parser.add_argument("--min-coverage", type=_share, default=0.9, metavar="SHARE", help="default: %(default)g")
+    parser.add_argument("--probe", action="store_true", help="send requests that no route takes, and count them")
+    for name, default in (("live", "/health/live"), ("ready", "/health/ready"), ("health", "/health")):
+        parser.add_argument(f"--{name}-path", default=default, metavar="PATH", help="default: %(default)s; '' for none")
+    parser.set_defaults(command=verify)
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """Run the stages, print what they found, and end with the status that it means."""
+    try:
+        # Only this command needs httpx and jsonschema, which are an extra.
+        from prethrift_backend.verify import live, live_client  # noqa: PLC0415 - as the commands of cli do
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("prethrift_backend"):
+            raise
+        _refuse(f"verify needs the module {error.name!r}: pip install 'prethrift-backend[contracts]'")
+    try:
+        options = _options(arguments)
+        tokens = options.tokens
+        run = live.verify_live(arguments.url, arguments.contracts, options=options)
+    except (ContractError, live_client.LiveUsageError) as error:
+        _refuse(str(error))
+    reports = arguments.report or [Request("human")]
+    if any(report.kind == "human" and report.path is None for report in reports):
+        print("\n".join(_stage_lines(run)))
+    conclude(run.outcome, arguments, secrets=[token for token in (tokens.health, tokens.metrics) if token])
+
+
+def _options(arguments: argparse.Namespace) -> LiveOptions:
+    from prethrift_backend.verify.health_checks import HealthPaths  # noqa: PLC0415 - it loads jsonschema
+    from prethrift_backend.verify.live import LiveOptions, LiveTokens  # noqa: PLC0415 - it loads httpx
+    from prethrift_backend.verify.live_client import LiveLimits  # noqa: PLC0415 - it loads httpx
+
+    return LiveOptions(
+        limits=LiveLimits(arguments.max_requests, arguments.timeout, arguments.rate),
+        tokens=LiveTokens(
+            health=arguments.token or os.environ.get("HEALTH_TOKEN", "").strip() or None,
+            metrics=arguments.token or os.environ.get("METRICS_TOKEN", "").strip() or None,
+        ),
+        paths=HealthPaths(arguments.live_path or None, arguments.ready_path or None, arguments.health_path or None),
+        min_coverage=arguments.min_coverage,
+        probe=arguments.probe,
+    )
+
+
+def _stage_lines(run: LiveRun) -> Iterator[str]:
+    for stage in run.stages:
+        note = f"  {stage.note}" if stage.note else ""
+        yield f"{stage.number:>2}  {stage.state:<7}  {stage.name}{note}"
+    counted = f"{run.observed_count} of {len(run.outcome.items)} items observed, coverage {run.coverage:.0%}"
+    yield f"14  {'pass' if run.observed_count else 'fail':<7}  vacuity  {counted}"
+    yield f"{run.requests} requests in {run.seconds:.1f} s"
+    yield ""
+
+
+def _refuse(message: str) -> None:
+    print(f"prethrift-backend: {message}", file=sys.stderr)
+    sys.exit(_USAGE_STATUS)
+
+
+def _positive(text: str) -> float:
+    return _number(text, least=0.001, most=3600.0)
+
+
+def _share(text: str) -> float:
+    return _number(text, least=0.0, most=1.0)
+
+
+def _count(text: str) -> int:
+    return int(_number(text, least=1, most=10000))
+
+
+def _number(text: str, *, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:g} to {most:g}")
+    return value
