@@ -20,13 +20,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
-from weakref import finalize
 
 from prethrift_backend.observability._names import METHODS, OTHER_METHOD, UNMATCHED
 from prethrift_backend.observability._quiet import is_quiet
 
 _REST: Final = "/{path}"
+# Where an application, a router or a mount keeps its index. Not in a table of ours: the endpoints that an index holds
+# may refer to their application, as FastAPI's ``/docs`` does, and would keep it alive for ever.
+_INDEX: Final = "__prethrift_index__"
 
 Found = TypeVar("Found")
 
@@ -135,14 +138,10 @@ class _Index:
         return None
 
 
-# By identity, since Starlette's routers cannot be hashed; an entry goes when its application does.
-_indexes: Final[dict[int, _Index]] = {}
-
-
 def _build_index(app: object, routes: Iterable[object]) -> _Index:
-    if id(app) not in _indexes:
-        finalize(app, _indexes.pop, id(app), None)
-    index = _indexes[id(app)] = _Index(routes)
+    index = _Index(routes)
+    with suppress(AttributeError):  # an object that takes no attributes is read again each time
+        setattr(app, _INDEX, index)
     return index
 
 
@@ -151,7 +150,7 @@ def _ask(app: object, find: Callable[[_Index], Found | None]) -> Found | None:
     routes = getattr(app, "routes", None)
     if routes is None:
         return None
-    index = _indexes.get(id(app))
+    index: _Index | None = getattr(app, _INDEX, None)
     found = find(index) if index is not None else None
     if found is None and (index is None or index.size != sum(1 for _ in _flat_routes(routes))):
         found = find(_build_index(app, routes))

@@ -10,7 +10,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import set_span_in_context
 
 from prethrift_backend.observability import context
-from prethrift_backend.observability._endpoints import Routed
+from prethrift_backend.observability._endpoints import Routed, endpoint_template
 from prethrift_backend.observability._names import LOGGER, UNMATCHED
 from prethrift_backend.observability._request_metrics import Open
 from prethrift_backend.observability.logs import mark_reported
@@ -20,6 +20,7 @@ from prethrift_backend.observability.propagation import (
     only_text,
     read_identity,
 )
+from prethrift_backend.observability.redaction import text_of
 from prethrift_backend.observability.setup import Telemetry
 from prethrift_backend.observability.tracing import USER_ID
 
@@ -40,6 +41,11 @@ _MAX_TEXT: Final = 200
 # A server takes these from the client or from a proxy; anything else is not repeated.
 _SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
 _PROTOCOL_VERSIONS: Final = frozenset({"1.0", "1.1", "2", "2.0", "3"})
+
+# What a proxy in front answers where the server stopped the request before anything was sent.
+STOPPED_BY_SERVER: Final = 503
+# An application that ended without an answer, or in the middle of one.
+INCOMPLETE: Final = "incomplete_response"
 
 _OWN_HEADERS: Final = frozenset({REQUEST_ID_HEADER, TRACE_ID_HEADER})
 
@@ -104,8 +110,20 @@ class Exchange:
         return self._span.trace_id if self._span.is_own_trace else self._telemetry.ids.request_id()
 
     def is_quiet(self) -> bool:
-        """Return whether a probe took it."""
-        return self._routed.is_quiet()
+        """Return whether a probe took it; no where that cannot be told."""
+        try:
+            return self._routed.is_quiet()
+        except Exception as fault:  # noqa: BLE001 - never into the request
+            self._telemetry.fail("route", fault)
+            return False
+
+    def _endpoint(self) -> str:
+        """Return the template of the route; a request whose route cannot be told still has its line and its count."""
+        try:
+            return endpoint_template(self.scope)
+        except Exception as fault:  # noqa: BLE001 - never into the request
+            self._telemetry.fail("route", fault)
+            return UNMATCHED
 
     def enter(self) -> None:
         """Make request and span the current ones."""
@@ -157,7 +175,7 @@ class Exchange:
         if scope.get("http_version") in _PROTOCOL_VERSIONS:
             attributes["network.protocol.version"] = scope["http_version"]
         if request.user_id is not None:
-            attributes[USER_ID] = str(request.user_id)[:_MAX_TEXT]
+            attributes[USER_ID] = text_of(request.user_id)[:_MAX_TEXT]
         if request.client_trace_id is not None:
             attributes["client_trace_id"] = request.client_trace_id
         if error_type is not None:

@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from prethrift_backend.observability._endpoints import endpoint_template
 from prethrift_backend.observability._exchange import (
+    INCOMPLETE,
+    STOPPED_BY_SERVER,
     Exchange,
     Message,
     Receive,
@@ -28,8 +29,8 @@ from prethrift_backend.observability._names import (
 from prethrift_backend.observability.logs import mark_reported
 from prethrift_backend.observability.setup import Telemetry
 
-# Nothing was sent and the server stopped the request itself: what a proxy in front answers then.
-_STOPPED_BY_SERVER: Final = 503
+# The second of them is an extension by which a server sends from a file.
+_BODIES: Final = frozenset({"http.response.body", "http.response.zerocopysend"})
 _CANCELLED: Final = "cancelled"
 
 # Nothing tells this layer of a background task but that the application has not returned. Below this it is the way back
@@ -131,7 +132,7 @@ class HttpExchange(Exchange):
             return message
 
     def _is_last(self, kind: str, message: Message) -> bool:
-        if kind == "http.response.body":
+        if kind in _BODIES:
             self._body_bytes += len(message.get("body") or b"")
             if message.get("more_body", False):
                 self._is_in_pieces = True
@@ -154,8 +155,13 @@ class HttpExchange(Exchange):
         if self._outcome is not None:
             self._raised_afterwards(error)
             return
-        if isinstance(error, Exception) and self._status is None and not self._client_gone:
-            await self._answer_500()
+        try:
+            if isinstance(error, Exception) and self._status is None and not self._client_gone:
+                await self._answer_500()
+        finally:  # the server may stop us in the middle of the answer
+            self._note_fault(error)
+
+    def _note_fault(self, error: BaseException) -> None:
         if self._client_gone:
             mark_reported(error)  # what breaks because nobody is there is no fault; the line names its type
         elif isinstance(error, Exception):
@@ -170,12 +176,7 @@ class HttpExchange(Exchange):
             self._note_background(error)
 
     def _error_fields(self) -> dict[str, Any]:
-        try:
-            method, endpoint = self._routed.route()
-        except Exception as fault:  # noqa: BLE001 - never into the request
-            self._telemetry.fail("route", fault)
-            return {}
-        return {"method": method, "endpoint": endpoint}
+        return {"method": self._routed.method_label(), "endpoint": self._endpoint()}
 
     async def _answer_500(self) -> None:
         problem = {
@@ -199,7 +200,7 @@ class HttpExchange(Exchange):
             return
         try:
             outcome = self._outcome = self._judge(error)
-            is_quiet = self._routed.is_quiet()
+            is_quiet = self.is_quiet()
         except Exception as fault:  # noqa: BLE001 - never into the request
             self._telemetry.fail("outcome", fault)
             return
@@ -211,7 +212,7 @@ class HttpExchange(Exchange):
     def _judge(self, error: BaseException | None) -> Outcome:
         status, error_type = self._ending(error)
         seconds = self._last_byte if self._finished else self._seconds()
-        return Outcome(self._routed.method_label(), endpoint_template(self.scope), status, error_type, seconds)
+        return Outcome(self._routed.method_label(), self._endpoint(), status, error_type, seconds)
 
     def _ending(self, error: BaseException | None) -> tuple[int, str | None]:
         """Return the status that counts and what went wrong: what was sent is not always how it ended."""
@@ -221,8 +222,8 @@ class HttpExchange(Exchange):
         if self._finished:
             return self._status or 500, error_type
         if isinstance(error, asyncio.CancelledError):
-            return _STOPPED_BY_SERVER, _CANCELLED
-        return 500, error_type or "incomplete_response"
+            return STOPPED_BY_SERVER, _CANCELLED
+        return 500, error_type or INCOMPLETE
 
     def _end_span(self, outcome: Outcome, *, is_wanted: bool = False) -> None:
         """End the span; one that was not sampled exists only where it tells of a fault or of a slow request."""
@@ -285,7 +286,7 @@ class HttpExchange(Exchange):
     def _note_background(self, error: BaseException | None) -> None:
         """Tell of the work after the last byte: its duration, and its span where the request's is exported."""
         outcome, ended = self._outcome, self._seconds()
-        if outcome is None or self._routed.is_quiet():
+        if outcome is None or self.is_quiet():
             return
         failure = error if isinstance(error, Exception) else None
         if failure is not None and not self._span.has_ended:

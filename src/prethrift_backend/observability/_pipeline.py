@@ -107,7 +107,7 @@ class Pipeline:
         self._on_drop = on_drop
         self._on_fault = on_fault
         self._loggers: dict[str | None, FilteringBoundLogger] = {}
-        self._wrapper = structlog.make_filtering_bound_logger(options.level)
+        self._wrapper = _wrapper(options.level)
         # Two outputs that want the same bytes share the rendering.
         self._routes: dict[Render, list[Writer]] = {}
         for sink in sinks:
@@ -276,6 +276,17 @@ def _message(record: logging.LogRecord) -> str:
         return f"{text_of(record.msg)} {text_of(record.args)}"
 
 
+def _wrapper(level: int) -> type[FilteringBoundLogger]:
+    """Return structlog's logger for lines from ``level`` on, which takes a field of any name."""
+
+    class AnyField(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # a class of run time
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, /, **fields: Any) -> Any:
+            arguments, options = self._process_event(method_name, event, fields)
+            return getattr(self._logger, method_name)(*arguments, **options)
+
+    return AnyField
+
+
 class _Entry:
     """What structlog wraps: the end of its chain, with one method a level."""
 
@@ -305,7 +316,7 @@ def structlog_options(pipeline: Pipeline) -> dict[str, Any]:
     """
     return {
         "processors": [structlog.contextvars.merge_contextvars, _assemble],
-        "wrapper_class": structlog.make_filtering_bound_logger(pipeline.level),
+        "wrapper_class": _wrapper(pipeline.level),
         "context_class": dict,
         "logger_factory": lambda *args: _Entry(args[0] if args else None, pipeline),
         "cache_logger_on_first_use": False,

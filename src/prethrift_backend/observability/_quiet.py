@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Final, TypeVar
 
 _QUIET: Final = "__prethrift_quiet__"
@@ -21,6 +22,23 @@ def mark_quiet(endpoint: Marked) -> Marked:
         text = f"{endpoint!r} cannot be marked: it takes no attributes; hand it to instrument(..., quiet=[...])"
         raise TypeError(text) from error
     return endpoint
+
+
+def named_quiet(quiet: Collection[object]) -> frozenset[object]:
+    """Return what the given endpoints, routes and mounts lead to; a router, which has no hash, is marked instead."""
+    return frozenset(_hashable(quiet))
+
+
+def _hashable(quiet: Collection[object]) -> Iterator[object]:
+    for thing in quiet:
+        # Routes cannot be hashed (Starlette gives them equality only), so what they lead to is kept.
+        leads_to = getattr(thing, "endpoint", None) or getattr(thing, "app", thing)
+        try:
+            hash(leads_to)
+        except TypeError:
+            mark_quiet(leads_to)
+        else:
+            yield leads_to
 
 
 def is_quiet(endpoint: object, named: frozenset[object]) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final, NamedTuple
 
-from prethrift_backend.observability._endpoints import endpoint_template
 from prethrift_backend.observability._exchange import (
+    INCOMPLETE,
+    STOPPED_BY_SERVER,
     Exchange,
     Message,
     Receive,
@@ -15,7 +17,7 @@ from prethrift_backend.observability._exchange import (
     milliseconds,
     span_name,
 )
-from prethrift_backend.observability._names import UNMATCHED, WEBSOCKET_CLOSED, WEBSOCKET_FAILED
+from prethrift_backend.observability._names import CLIENT_CLOSED_REQUEST, WEBSOCKET_CLOSED, WEBSOCKET_FAILED
 from prethrift_backend.observability.logs import mark_reported
 from prethrift_backend.observability.setup import Telemetry
 
@@ -30,6 +32,7 @@ class Ending(NamedTuple):
     """How a connection ended; what line, metrics and span say must agree, so that they are all told by this."""
 
     endpoint: str
+    status: int
     close_code: int
     seconds: float
     error_type: str | None
@@ -46,7 +49,7 @@ class WebSocketExchange(Exchange):
     ) -> None:
         super().__init__(scope, receive, send, telemetry, quiet)
         self._open = telemetry.requests.open_connections
-        self._status = _REFUSED  # what a server answers where the application does not accept
+        self._status: int | None = None  # of the answer to the handshake
         self._close_code: int | None = None
         self._is_gone = False
         self._received = 0
@@ -68,6 +71,8 @@ class WebSocketExchange(Exchange):
         if kind == "websocket.send":
             self._sent += 1
         elif kind == "websocket.close":
+            if self._status is None:
+                self._status = _REFUSED  # what a server makes of it
             self._note_close(message, 1000)
         elif kind in {"websocket.accept", "websocket.http.response.start"}:
             message = self._note_answer(kind, message)
@@ -106,18 +111,26 @@ class WebSocketExchange(Exchange):
             self._report(WEBSOCKET_FAILED, error, {"endpoint": self._endpoint()})
         self._record(error)
 
-    def _endpoint(self) -> str:
-        try:
-            return endpoint_template(self.scope)
-        except Exception as fault:  # noqa: BLE001 - never into the connection
-            self._telemetry.fail("route", fault)
-            return UNMATCHED
+    def _ending(self, error: BaseException | None) -> Ending:
+        status, error_type = self._answer(error)
+        code = _ABNORMAL if self._close_code is None else self._close_code
+        has_failed = isinstance(error, Exception) or status >= 500
+        return Ending(self._endpoint(), status, code, self._seconds(), error_type, has_failed)
+
+    def _answer(self, error: BaseException | None) -> tuple[int, str | None]:
+        """Return the status of the handshake, where the application gave none what the server does, and the error."""
+        error_type = error_type_of(error)
+        if self._status is not None:
+            return self._status, error_type
+        if self._is_gone:
+            return CLIENT_CLOSED_REQUEST, error_type
+        if isinstance(error, asyncio.CancelledError):
+            return STOPPED_BY_SERVER, error_type
+        return 500, error_type or INCOMPLETE
 
     def _record(self, error: BaseException | None) -> None:
-        code = _ABNORMAL if self._close_code is None else self._close_code
-        end = Ending(self._endpoint(), code, self._seconds(), error_type_of(error), isinstance(error, Exception))
-        is_quiet = self._routed.is_quiet()
-        steps = (self._log_quietly,) if is_quiet else (self._end_span, self._count, self._log)
+        end = self._ending(error)
+        steps = (self._log_quietly,) if self.is_quiet() else (self._end_span, self._count, self._log)
         for step in steps:
             try:
                 step(end)
@@ -127,9 +140,10 @@ class WebSocketExchange(Exchange):
     def _end_span(self, end: Ending) -> None:
         if not (self._span.is_sampled or end.has_failed):
             return
-        attributes = self._span_attributes(end.endpoint, end.error_type)
+        error_type = end.error_type or (str(end.status) if end.has_failed else None)
+        attributes = self._span_attributes(end.endpoint, error_type)
         attributes["network.protocol.name"] = "websocket"
-        attributes["http.response.status_code"] = self._status
+        attributes["http.response.status_code"] = end.status
         attributes["prethrift.websocket.close_code"] = end.close_code
         attributes["prethrift.websocket.messages_received"] = self._received
         attributes["prethrift.websocket.messages_sent"] = self._sent

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from prethrift_backend.config import Settings
 from prethrift_backend.observability._exchange import SEEN, Message, Receive, Scope, Send
 from prethrift_backend.observability._http_exchange import HttpExchange
-from prethrift_backend.observability._quiet import mark_quiet
+from prethrift_backend.observability._quiet import mark_quiet, named_quiet
 from prethrift_backend.observability._websocket_exchange import WebSocketExchange
 from prethrift_backend.observability.loop_lag import LoopWatch
 from prethrift_backend.observability.setup import Telemetry, configure
@@ -39,9 +39,7 @@ class Instrumented:
         self._prethrift_app = app
         self._prethrift_telemetry = telemetry
         self._prethrift_owned = owned
-        # Routes cannot be hashed (Starlette gives them equality only), so what they lead to is kept.
-        leads_to = (getattr(thing, "endpoint", None) or getattr(thing, "app", thing) for thing in quiet)
-        self._prethrift_quiet = frozenset(leads_to)
+        self._prethrift_quiet = named_quiet(quiet)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_prethrift"):  # not set yet: copying and unpickling ask before __init__
@@ -88,26 +86,44 @@ class Instrumented:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         # By now the server has set up its loggers, with handlers of its own.
         self._prethrift_telemetry.adopt_standard_loggers()
-        try:
-            with LoopWatch(self._prethrift_telemetry):
-                await self._prethrift_app(scope, receive, self._closing_first(send) if self._prethrift_owned else send)
-        finally:
+        lifespan = _Lifespan(self._prethrift_telemetry, send)
+        with LoopWatch(self._prethrift_telemetry):
             if self._prethrift_owned:
-                await self._prethrift_telemetry.aclose()
+                await lifespan.run(self._prethrift_app(scope, receive, lifespan.send))
+            else:
+                await self._prethrift_app(scope, receive, send)
 
-    def _closing_first(self, send: Send) -> Send:
-        """Return ``send`` for the lifespan, with the telemetry closed before the server hears that all is done.
+
+class _Lifespan:
+    """The lifespan of an application whose telemetry ends with it."""
+
+    def __init__(self, telemetry: Telemetry, send: Send) -> None:
+        self._telemetry = telemetry
+        self._forward_send = send
+        self._has_answered = False
+
+    async def run(self, application: Awaitable[None]) -> None:
+        """Run the lifespan and close the telemetry after it.
+
+        An application that has no lifespan raises, or returns, without a word, and is served all the same: then the
+        telemetry stays open, and closes when the process ends.
+        """
+        try:
+            await application
+        finally:
+            if self._has_answered:
+                await self._telemetry.aclose()
+
+    async def send(self, message: Message) -> None:
+        """Send, with the telemetry closed before the server hears that all is done.
 
         The server ends its process upon that word, and does not wait for whoever sent it. Where the process is one of
         several, or one that reloads, it ends without its exit handlers.
         """
-
-        async def close_and_send(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self._prethrift_telemetry.aclose()
-            await send(message)
-
-        return close_and_send
+        self._has_answered = True
+        if message["type"].startswith("lifespan.shutdown."):
+            await self._telemetry.aclose()
+        await self._forward_send(message)
 
 
 def instrument(

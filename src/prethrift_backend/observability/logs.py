@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from prethrift_backend.observability import context
 from prethrift_backend.observability._pipeline import (
@@ -51,6 +51,10 @@ __all__ = [
 ]
 
 
+# Parameters of structlog's own methods; a field of that name would be a TypeError in the code that logs.
+_PARAMETERS: Final = frozenset({"self", "event"})
+
+
 class Logger:
     """A logger that finds the current `Telemetry` at each call; made by `get_logger`.
 
@@ -63,31 +67,31 @@ class Logger:
         self._name = name
         self._bound = dict(bound or {})
 
-    def bind(self, **fields: Any) -> Logger:
+    def bind(self, /, **fields: Any) -> Logger:
         """Return a logger that adds ``fields`` to each of its lines."""
         return Logger(self._name, {**self._bound, **fields})
 
-    def debug(self, event: str, **fields: Any) -> None:
+    def debug(self, event: str, /, **fields: Any) -> None:
         """Log what only a developer wants to see."""
         self._log("debug", event, fields)
 
-    def info(self, event: str, **fields: Any) -> None:
+    def info(self, event: str, /, **fields: Any) -> None:
         """Log what happened as it should."""
         self._log("info", event, fields)
 
-    def warning(self, event: str, **fields: Any) -> None:
+    def warning(self, event: str, /, **fields: Any) -> None:
         """Log what a person should look at when there is time."""
         self._log("warning", event, fields)
 
-    def error(self, event: str, **fields: Any) -> None:
+    def error(self, event: str, /, **fields: Any) -> None:
         """Log what failed."""
         self._log("error", event, fields)
 
-    def critical(self, event: str, **fields: Any) -> None:
+    def critical(self, event: str, /, **fields: Any) -> None:
         """Log what ends the process."""
         self._log("critical", event, fields)
 
-    def exception(self, event: str, **fields: Any) -> None:
+    def exception(self, event: str, /, **fields: Any) -> None:
         """Log what failed, with the exception that is being handled."""
         self._log("error", event, {"exc_info": True, **fields})
 
@@ -98,6 +102,8 @@ class Logger:
         if signals is None:
             _log_unconfigured(self._name, level, event, fields)
         else:
+            if not _PARAMETERS.isdisjoint(fields):
+                fields = {f"field_{key}" if key in _PARAMETERS else key: value for key, value in fields.items()}
             getattr(signals.logger(self._name), level)(event, **fields)
 
 

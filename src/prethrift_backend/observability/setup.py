@@ -154,7 +154,8 @@ class Telemetry:
     def adopt_standard_loggers(self) -> None:
         """Lead the standard library's loggers into the chain; repeat it after a server has set its own up."""
         if not self._closed:
-            _takeover.adopt(level=self._pipeline.level)
+            # They are the process's: each telemetry leaves out by itself what is below its own level.
+            _takeover.adopt(level=min(telemetry._pipeline.level for telemetry in _open))
 
     def log(self, level: Literal["debug", "info"], event: str, fields: Mapping[str, Any]) -> None:
         """Write the line that tells how a request ended, past structlog's wrapper: every request pays for one.

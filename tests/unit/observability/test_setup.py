@@ -13,7 +13,8 @@ from tests.support.asgi import Recorder, drive
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import configure, get_logger, instrument
-from prethrift_backend.observability.context import current_signals
+from prethrift_backend.observability._exchange import Send
+from prethrift_backend.observability.context import RequestContext, current_signals, enter_request, leave_request
 from prethrift_backend.observability.setup import _close_all
 
 LOG = get_logger("setup")
@@ -74,6 +75,20 @@ def test_closing_out_of_order_leaves_the_other_in_force() -> None:
     assert current_signals() is None
 
 
+@pytest.mark.parametrize("is_talkative_first", [True, False])
+def test_the_level_of_one_is_not_that_of_the_other(is_talkative_first: bool) -> None:
+    """The standard library's loggers are shared; each telemetry leaves out what is below its own level."""
+    levels = ["DEBUG", "ERROR"] if is_talkative_first else ["ERROR", "DEBUG"]
+    recorders = {level: Recorder(log_level=level) for level in levels}
+
+    for recorder in recorders.values():
+        token = enter_request(RequestContext("r", recorder.telemetry))
+        logging.getLogger("library").info("asked")
+        leave_request(token)
+
+    assert [len(recorders[level].lines()) for level in ("DEBUG", "ERROR")] == [1, 0]
+
+
 def test_configuring_again_and_again_leaves_nothing_behind() -> None:
     """A reload leaves no handler and no thread."""
     before = (list(logging.getLogger().handlers), writer_threads())
@@ -87,8 +102,9 @@ def test_configuring_again_and_again_leaves_nothing_behind() -> None:
 async def test_settings_given_to_instrument_make_a_telemetry_of_its_own() -> None:
     """`instrument(app, settings)` configures, and closes when the lifespan ends."""
 
-    async def app(scope: object, receive: object, send: object) -> None:
-        return
+    async def app(_scope: object, _receive: object, send: Send) -> None:
+        await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
 
     wrapped = instrument(app, Settings(log_format="json"))
     during = current_signals()
