@@ -97,7 +97,7 @@ def check_floor(subject: Subject) -> Iterator[Fault]:
             yield Fault("PQ012", what, "add a floor: … > 0.05 and sum(rate(…)) > 0.1")
         yield from _first_increments(subject)
     else:
-        yield from _gaps(ratios, subject.known)
+        yield from _gaps(ratios, subject)
 
 
 def _is_share(node: Binary) -> bool:
@@ -121,13 +121,13 @@ def _is_floor(node: Node) -> bool:
     return compared and not any(isinstance(part, Binary) and part.operator == "/" for part in walk(node))
 
 
-def _gaps(ratios: list[Binary], known: Known) -> Iterator[Fault]:
-    for ratio in ratios:
-        filled = any(isinstance(part, Binary) and part.operator == "or" for part in walk(ratio.left))
-        for selector in () if filled else selectors(ratio.left):
-            if _may_be_missing(selector, known):
-                what = f"until {selector} has its first series, the ratio has no value at all, not 0"
-                yield Fault("PQ012", what, "write (… or vector(0)) / …, or promise init= in metrics.txt")
+def _gaps(ratios: list[Binary], subject: Subject) -> Iterator[Fault]:
+    # Whatever `or` puts in place, in the ratio or around it, somebody has thought of it.
+    filled = any(isinstance(node, Binary) and node.operator == "or" for node in walk(subject.tree))
+    for selector in (selector for ratio in ratios if not filled for selector in selectors(ratio.left)):
+        if _may_be_missing(selector, subject.known):
+            what = f"until {selector} has its first series, the ratio has no value at all, not 0"
+            yield Fault("PQ012", what, "write (… or vector(0)) / …, or promise init= in metrics.txt")
 
 
 def _first_increments(subject: Subject) -> Iterator[Fault]:

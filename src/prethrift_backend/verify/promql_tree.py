@@ -136,9 +136,7 @@ def parse(text: str) -> Node:
 
     Raises QueryError where it is none, is too long or nested too deeply, or asks for what Prometheus has not.
     """
-    if _MISSING is not None:
-        what = f"queries need the module {_MISSING.name!r}, which is not installed"
-        raise QueryError(f"{what}: pip install 'prethrift-backend[contracts]'")
+    check_installed()
     _check_size(text)
     try:
         return _node(pp.parse(text))
@@ -146,6 +144,13 @@ def parse(text: str) -> Node:
         raise QueryError(f"{str(error) or 'it cannot be read'}") from error
     except (OverflowError, RecursionError) as error:
         raise QueryError("it is nested too deeply, or a number in it is too large") from error
+
+
+def check_installed() -> None:
+    """Raise QueryError where promql-parser is not installed."""
+    if _MISSING is not None:
+        what = f"queries need the module {_MISSING.name!r}, which is not installed"
+        raise QueryError(f"{what}: pip install 'prethrift-backend[contracts]'")
 
 
 def children(node: Node) -> tuple[Node, ...]:
