@@ -17,24 +17,33 @@ Edit = Callable[[str], str]
 _VERSION = re.compile(r"^(# CONTRACT +\w+ +)(\d+)\.(\d+)\.(\d+)", re.MULTILINE)
 
 
+def _loosely(text: str) -> re.Pattern[str]:
+    """Return a pattern for the text with any number of blanks where it has some: columns may move."""
+    return re.compile(" +".join(re.escape(part) for part in re.split(" +", text)))
+
+
 def swap(old: str, new: str) -> Edit:
     """Put ``new`` in the place of ``old``, which stands in the file exactly once."""
+    place = _loosely(old)
 
     def edit(text: str) -> str:
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the file"
-        return text.replace(old, new)
+        count = len(place.findall(text))
+        assert count == 1, f"{old!r} stands {count} times in the file"
+        return place.sub(lambda _: new, text)
 
     return edit
 
 
 def within(start: str, old: str, new: str) -> Edit:
     """Put ``new`` in the place of the first ``old`` behind ``start``."""
+    first, place = _loosely(start), _loosely(old)
 
     def edit(text: str) -> str:
-        head, found, tail = text.partition(start)
-        assert found, f"{start!r} is not in the file"
-        assert old in tail, f"{old!r} is not behind {start!r}"
-        return head + found + tail.replace(old, new, 1)
+        found = first.search(text)
+        assert found is not None, f"{start!r} is not in the file"
+        head, tail = text[: found.end()], text[found.end() :]
+        assert place.search(tail), f"{old!r} is not behind {start!r}"
+        return head + place.sub(lambda _: new, tail, count=1)
 
     return edit
 
@@ -63,7 +72,7 @@ def drop_family(name: str) -> Edit:
 def drop_block(first_line: str) -> Edit:
     """Take a line away that begins so, and the ones below it that are indented more."""
     deeper = len(first_line) - len(first_line.lstrip()) + 1
-    block = re.compile(rf"^{re.escape(first_line)}.*\n(?: {{{deeper},}}.*\n)*", re.MULTILINE)
+    block = re.compile(rf"^{_loosely(first_line).pattern}.*\n(?: {{{deeper},}}.*\n)*", re.MULTILINE)
 
     def edit(text: str) -> str:
         assert block.search(text), f"{first_line!r} begins no line"
@@ -86,6 +95,11 @@ def both(*edits: Edit) -> Edit:
         return text
 
     return edit
+
+
+def with_version(version: str) -> Edit:
+    """Give a text contract another version."""
+    return lambda text: _VERSION.sub(lambda found: f"{found[1]}{version}", text, count=1)
 
 
 def raise_version(text: str, part: str) -> str:

@@ -33,6 +33,11 @@ _BUMP_OF_RULE: Final[dict[str, Bump]] = {
 }
 
 
+def parse_version(version: str) -> tuple[int, ...]:
+    """Return the three numbers of a version."""
+    return tuple(int(part) for part in version.split("."))
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One difference between two contracts.

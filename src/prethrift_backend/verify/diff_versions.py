@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prethrift_backend.verify.diff_changes import BUMPS, Bump, Change
-from prethrift_backend.verify.diff_metrics import parse_version
+from prethrift_backend.verify.diff_changes import BUMPS, Bump, Change, parse_version
 from prethrift_backend.verify.findings import Signal
 
 _UNVERSIONED = "0.0.0"
