@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from tests.support.asgi import Message, Recorder, drive, http_scope
-from tests.support.traced import TracedRecorder
+from tests.support.traced_recorder import TracedRecorder
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import bind_user, instrument

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from tests.support.asgi import Answer, Message, Recorder, drive, http_scope
-from tests.support.traced import TracedRecorder
+from tests.support.traced_recorder import TracedRecorder
 from tests.unit.observability.test_asgi import build_application
 
 from prethrift_backend.observability import EXPOSED_HEADERS, Redactor, instrument, trace_headers

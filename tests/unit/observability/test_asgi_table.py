@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from tests.support.asgi import Message, drive, http_scope
-from tests.support.traced import TracedRecorder
+from tests.support.traced_recorder import TracedRecorder
 from tests.unit.observability.test_asgi import DISCONNECT, REQUEST, build_application
 
 from prethrift_backend.observability import instrument

@@ -18,7 +18,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse
 from tests.support.asgi import Answer, Recorder, drive, http_scope
 from tests.support.span_list import SpanList
-from tests.support.traced import START_NS, TracedRecorder
+from tests.support.traced_recorder import START_NS, TracedRecorder
 
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import parse_metrics
