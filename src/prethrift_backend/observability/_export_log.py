@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 
@@ -28,18 +29,25 @@ class ExportLog:
         self._failing: set[tuple[str, Signal]] = set()
         self._dropping: set[tuple[str, DropReason]] = set()
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def dropped(self, exporter: str, reason: DropReason, count: int) -> None:
         """Note spans that reach no receiver."""
         with suppress(Exception):
             family = self._signals.metrics.family(TELEMETRY_SPANS_DROPPED_TOTAL)
             family.labels(exporter=exporter, reason=reason).inc(count)
-        with self._lock:
+        with self._own_lock():
             is_known = (exporter, reason) in self._dropping
             self._dropping.add((exporter, reason))
         if not is_known:
             with suppress(Exception):
                 self._signals.logger(LOGGER).warning(SPANS_DROPPED, exporter=exporter, reason=reason, count=count)
+
+    def _own_lock(self) -> threading.Lock:
+        """Return the lock of this process: a request in a forked child must not wait for a thread of the parent."""
+        if self._pid != os.getpid():
+            self._lock, self._pid = threading.Lock(), os.getpid()
+        return self._lock
 
     def exported(self, exporter: str, signal: Signal, outcome: Outcome, detail: str = "") -> None:
         """Note one request to a receiver."""
@@ -51,7 +59,7 @@ class ExportLog:
 
     def _log_change(self, exporter: str, signal: Signal, outcome: Outcome, detail: str) -> None:
         key = (exporter, signal)
-        with self._lock:
+        with self._own_lock():
             was_failing = key in self._failing
             if outcome == "success":
                 self._failing.discard(key)

@@ -167,8 +167,8 @@ class ExportQueue:
 
     def restart_after_fork(self) -> None:
         """Start anew in a child: it inherits the queue, whose spans the parent sends, but no thread."""
+        self._lock = threading.Lock()  # the parent's may be held, by a thread that is not there
         if self._thread is not None and self._deadline is None:
-            self._lock = threading.Lock()
             self._reset()
             self.start()
 

@@ -74,10 +74,11 @@ def test_an_answer_without_end_ends(otlp_receiver: FaultyReceiver, connection: O
 
 
 def test_silence_is_tried_again(otlp_receiver: FaultyReceiver, connection: OtlpHttp) -> None:
-    """A receiver that takes the request and says nothing may have a bad moment."""
+    """A receiver that takes the request and says nothing may have a bad moment; when to try again is the queue's."""
     otlp_receiver.behave(hang)
 
     assert connection.post(TRACES_PATH, b"", timeout_seconds=0.1).outcome == "retry"
+    assert len(otlp_receiver.requests) == 1
 
 
 def test_a_huge_answer_is_cut(otlp_receiver: FaultyReceiver, connection: OtlpHttp) -> None:

@@ -1,6 +1,7 @@
 """Which receivers the settings make, and what is told of them."""
 
 import io
+import os
 from typing import Any
 
 import pytest
@@ -147,6 +148,20 @@ def test_pushed_metrics_do_not_hide_lost_spans() -> None:
     watch.dropped("otlp", "queue_full", 1)
 
     assert len(recorder.lines("spans_dropped")) == 1
+
+
+def test_a_forked_child_does_not_wait_for_what_its_parent_notes() -> None:
+    """A thread of the parent that was about to note something does not hold the requests of a child."""
+    watch = ExportLog(Recorder().telemetry)
+    with watch._lock:
+        child = os.fork()
+        if child == 0:
+            watch.dropped("otlp", "queue_full", 1)
+            watch.exported("otlp", "traces", "retry")
+            os._exit(0)
+    pid, status = os.waitpid(child, 0)
+
+    assert (pid, os.waitstatus_to_exitcode(status)) == (child, 0)
 
 
 def test_the_console_writes_what_is_left_of_a_secret() -> None:
