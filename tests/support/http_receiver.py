@@ -192,3 +192,13 @@ def drip(handler: _Handler) -> None:
         handler.wfile.write(b"x")
         handler.wfile.flush()
     handler.close_connection = True
+
+
+def drip_head(handler: _Handler) -> None:
+    """Send the head of an answer a byte at a time, for ever."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nx-endless: ")
+    end = time.monotonic() + HELD_SECONDS
+    while time.monotonic() < end and not handler.server.receiver.released.wait(0.02):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()
+    handler.close_connection = True

@@ -19,6 +19,7 @@ import urllib3
 from urllib3.util import Timeout, make_headers, parse_url
 
 from prethrift_backend import __version__
+from prethrift_backend.observability._timed_answers import timed
 from prethrift_backend.observability.exporting import Reply
 from prethrift_backend.observability.redaction import REDACTED, redact_text
 
@@ -147,10 +148,10 @@ def _open(url: str) -> urllib3.PoolManager:
     authorities = None if _system_has_authorities() else certifi.where()
     proxy = proxy_for(url)
     if proxy is None:
-        return urllib3.PoolManager(num_pools=1, maxsize=1, ca_certs=authorities)
+        return timed(urllib3.PoolManager(num_pools=1, maxsize=1, ca_certs=authorities))
     auth = parse_url(proxy).auth
     headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
-    return urllib3.ProxyManager(proxy, num_pools=1, maxsize=1, proxy_headers=headers, ca_certs=authorities)
+    return timed(urllib3.ProxyManager(proxy, num_pools=1, maxsize=1, proxy_headers=headers, ca_certs=authorities))
 
 
 def proxy_for(url: str) -> str | None:
@@ -185,7 +186,10 @@ def _read_until(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     while size < _MAX_BODY_BYTES and time.monotonic() < deadline:
-        part = response.read1(_MAX_BODY_BYTES - size, decode_content=False)
+        try:
+            part = response.read1(_MAX_BODY_BYTES - size, decode_content=False)
+        except urllib3.exceptions.ReadTimeoutError:  # the time is over in here
+            break
         if not part:  # the end: the connection is free for the next request
             response.release_conn()
             return b"".join(parts)

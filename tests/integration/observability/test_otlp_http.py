@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 from tests.support.exporting import sample_span, sample_traces
-from tests.support.http_receiver import FaultyReceiver, answer, drip, hang, raw, reject
+from tests.support.http_receiver import FaultyReceiver, answer, drip, drip_head, hang, raw, reject
 from tests.support.ports import LOOPBACK, free_port
 
 from prethrift_backend.config import Settings
@@ -71,6 +71,17 @@ def test_an_answer_without_end_ends(otlp_receiver: FaultyReceiver, connection: O
     otlp_receiver.behave(drip)
 
     assert connection.post(TRACES_PATH, b"", timeout_seconds=0.2).outcome == "success"
+
+
+def test_a_head_without_end_is_left(otlp_receiver: FaultyReceiver, connection: OtlpHttp) -> None:
+    """A receiver that sends its headers a byte at a time, each of them in time, is one that says nothing."""
+    otlp_receiver.behave(drip_head)
+
+    reply = connection.post(TRACES_PATH, b"", timeout_seconds=0.3)
+
+    assert (reply.outcome, reply.detail.partition(":")[0]) == ("retry", "ReadTimeoutError")
+    otlp_receiver.behave(answer(200))
+    assert connection.post(TRACES_PATH, b"").outcome == "success"
 
 
 def test_silence_is_tried_again(otlp_receiver: FaultyReceiver, connection: OtlpHttp) -> None:
