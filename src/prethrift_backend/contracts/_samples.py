@@ -8,9 +8,10 @@ from typing import Final
 from prethrift_backend.contracts._tokens import NUMBER, FaultError, Token, check_once, unescape
 from prethrift_backend.contracts.model import MetricSample
 
-_SAMPLE_START: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{)?")
+BARE_LINE: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[ \t]*([a-zA-Z0-9_, \t]*)\})?[ \t]*")
+_SAMPLE_START: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{[ \t]*)?")
 _SAMPLE_LABEL: Final = re.compile(
-    r'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\[\\"n])*)"[ \t]*(?:(,)|(?=\}))'
+    r'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\[\\"n])*)"[ \t]*(?:,[ \t]*|(?=\}))'
 )
 
 

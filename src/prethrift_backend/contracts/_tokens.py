@@ -17,6 +17,7 @@ NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0
 COUNT_OPTION: Final = re.compile(r"([0-9]{1,9})(?:/([a-z][a-z0-9_]{0,63}))?")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 _SECONDS: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)s")
+_WORD: Final = re.compile(r"[^ \t]+")
 _ESCAPE: Final = re.compile(r"\\(.)")
 _RESERVED_LABELS: Final = ("le", "quantile")
 
@@ -38,7 +39,7 @@ class FaultError(Exception):
 
 
 def split(line: str, line_number: int) -> list[Token]:
-    return [Token(found[0], found.start() + 1, line_number) for found in re.finditer(r"[^ \t]+", line)]
+    return [Token(found[0], found.start() + 1, line_number) for found in _WORD.finditer(line)]
 
 
 def operand(tokens: list[Token], index: int, form: str) -> Token:
@@ -80,8 +81,9 @@ def options(tokens: list[Token], allowed: tuple[str, ...]) -> dict[str, Token]:
         if key not in allowed or not equals or not value:
             rule = f"the options are {', '.join(f'{name}=…' for name in allowed)}"
             raise FaultError(token.column, f"{token.text!r} is no option here", rule, "correct it or take it away")
-        check_once(given.get(key), token._replace(text=key))
-        given[key] = token._replace(text=value, column=token.column + len(key) + 1)
+        if key in given:
+            check_once(given[key], token._replace(text=key))
+        given[key] = Token(value, token.column + len(key) + 1, token.line)
     return given
 
 

@@ -17,7 +17,7 @@ from typing import Final, cast, get_args
 from prethrift_backend.contracts._families import Draft, check_stem, make_family
 from prethrift_backend.contracts._labels import make_label
 from prethrift_backend.contracts._reading import Faults, check_line, digest, numbered_lines
-from prethrift_backend.contracts._samples import parse_sample
+from prethrift_backend.contracts._samples import BARE_LINE, parse_sample
 from prethrift_backend.contracts._tokens import (
     FAMILY_NAME,
     VERSION,
@@ -48,7 +48,6 @@ from prethrift_backend.contracts.model import (
 
 _DIRECTIVE: Final = re.compile(r"[A-Z][A-Z_-]+")
 _PRESENCE: Final = re.compile(r"always|after-traffic|after-error|if=[a-z][a-z0-9_-]*")
-_BARE: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[ \t]*([a-zA-Z0-9_, \t]*)\})?[ \t]*")
 _STABILITIES: Final = ("development", "beta", "stable")
 
 
@@ -154,7 +153,7 @@ class _Reader:
         directive(tokens[1:])
 
     def _read_declaration(self, line: str) -> None:
-        bare = _BARE.fullmatch(line)
+        bare = BARE_LINE.fullmatch(line)
         if bare is None:
             sample = parse_sample(line, self._line)
             self._owner(sample.name).samples.append(sample)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prethrift_backend.contracts import MetricLabel, load_metrics, parse_metrics
+from prethrift_backend.contracts import MetricLabel, _tokens, load_metrics, parse_metrics
 from prethrift_backend.exceptions import ContractError
 
 HEADER = "# CONTRACT metrics 1.2.3\n"
@@ -280,6 +280,28 @@ def test_many_faults_are_counted_beyond_the_first_twenty() -> None:
 
     assert len(fault.splitlines()) == 21
     assert fault.endswith("and 5 more faults")
+
+
+@pytest.mark.parametrize("families", [1, 50, 500])
+def test_each_line_is_taken_apart_once(families: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work grows with the lines and with nothing else, however many families there are."""
+    numbers: list[int] = []
+
+    def counted(line: str, number: int) -> list[_tokens.Token]:
+        numbers.append(number)
+        return _tokens.split(line, number)
+
+    monkeypatch.setattr("prethrift_backend.contracts.parser.split", counted)
+    blocks = [COUNTER.replace("jobs", f"jobs_{index}") for index in range(families)]
+
+    parse_metrics(HEADER + "".join(blocks), source="m.txt")
+
+    assert numbers == list(range(1, 2 * families + 2))
+
+
+def test_a_control_character_is_refused() -> None:
+    """What nobody sees does not hide in a contract."""
+    assert _fault(HEADER + "# a\x1b[2J\n").startswith("m.txt:2:4: control character '\\x1b'")
 
 
 VOCABULARY = """
