@@ -117,12 +117,11 @@ def _object(value: object) -> Mapping[str, Any]:
 def _panel(panel: Mapping[str, Any], dashboard: Dashboard, known: Known) -> Iterator[Finding]:
     if not _has_queries(panel):
         return
-    kind = panel.get("type")
     name, place = _panel_name(panel, dashboard), dashboard.place(panel.get("title"))
     targets = [target for target in _objects(panel.get("targets")) if target.get("hide") is not True]
     if not targets:
         yield _db2(name, place, "the panel has no query", "add one, or take the panel away")
-    if targets and kind not in _WITHOUT_UNIT and not _unit(panel):
+    if targets and _kind(panel) not in _WITHOUT_UNIT and not _unit(panel):
         yield _db2(name, place, "the panel has no unit: seconds and bytes are shown as bare numbers", "choose a unit")
     for source in _fixed_sources([panel, *targets]):
         fix = "choose a variable of type datasource, such as ${datasource}"
@@ -133,7 +132,12 @@ def _panel(panel: Mapping[str, Any], dashboard: Dashboard, known: Known) -> Iter
 
 
 def _has_queries(panel: Mapping[str, Any]) -> bool:
-    return panel.get("type") not in _WITHOUT_QUERY and "libraryPanel" not in panel
+    return _kind(panel) not in _WITHOUT_QUERY and "libraryPanel" not in panel
+
+
+def _kind(panel: Mapping[str, Any]) -> str:
+    kind = panel.get("type")
+    return kind if isinstance(kind, str) else ""
 
 
 def _panel_name(panel: Mapping[str, Any], dashboard: Dashboard) -> str:
