@@ -1,4 +1,4 @@
-"""The pages of docs/decisions, held against the tree: each has its parts, and what it names is there."""
+"""The pages of docs/decisions, held against the tree: each has its parts, and what it and other pages name is there."""
 
 from __future__ import annotations
 
@@ -33,8 +33,17 @@ def test_a_page_has_its_parts(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
-def test_what_a_page_names_is_there(page: Path) -> None:
+def test_what_a_decision_names_is_there(page: Path) -> None:
     """A file that was renamed, or a test that is gone, shows."""
     named = set(re.findall(r"`([\w./*-]+\.(?:py|txt|toml|json)|(?:tests|src|contracts)/[\w./*-]+)`", page.read_text()))
 
     assert {name for name in named if not _is_there(name)} == set()
+
+
+@pytest.mark.parametrize("name", ["README.md", "contracts/README.md", "docs/health.md", "docs/overhead.md"])
+def test_what_other_pages_name_is_there(name: str) -> None:
+    """The same of every path from the top that a page names."""
+    named = set(re.findall(r"`((?:tests|src|contracts|docs|scripts)/[\w./*-]+)`", (ROOT / name).read_text()))
+
+    assert named
+    assert {path for path in named if not _is_there(path)} == set()
