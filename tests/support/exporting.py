@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from prethrift_backend.observability._http_poster import compressed
 from prethrift_backend.observability._queue import ExportQueue, Limits, Timing
-from prethrift_backend.observability.exporting import DropReason, Outcome, Reply, Signal
+from prethrift_backend.observability.export_protocols import DropReason, Outcome, Reply, Signal
 from prethrift_backend.observability.otlp import encode_traces
 from prethrift_backend.observability.spans import ProcessResource
 

@@ -14,7 +14,7 @@ from prometheus_client import Metric
 from tests.support.exporting import Watched
 
 from prethrift_backend.observability._exposition_text import number_text
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.otlp_metrics import PeriodicPush, PushPlan
 

@@ -15,7 +15,7 @@ from prethrift_backend.observability._names import (
     TELEMETRY_SPANS_DROPPED_TOTAL,
 )
 from prethrift_backend.observability.context import Signals
-from prethrift_backend.observability.exporting import DropReason, Outcome, Signal
+from prethrift_backend.observability.export_protocols import DropReason, Outcome, Signal
 
 
 class ExportLog:

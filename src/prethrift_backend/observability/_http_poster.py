@@ -20,7 +20,7 @@ from urllib3.util import Timeout, make_headers, parse_url
 
 from prethrift_backend import __version__
 from prethrift_backend.observability._timed_answers import timed
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 from prethrift_backend.observability.redaction import REDACTED, redact_text
 
 # To be tried again (OTLP specification 1.5, "Retryable Response Codes"); Jaeger and Sentry mean the same by them.

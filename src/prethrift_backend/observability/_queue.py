@@ -23,7 +23,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
 
 from prethrift_backend.observability._pace import Pace
-from prethrift_backend.observability.exporting import DropReason, ExportWatch, Reply, Transport
+from prethrift_backend.observability.export_protocols import DropReason, ExportWatch, Reply, Transport
 
 RedactSpan: TypeAlias = Callable[[ReadableSpan], ReadableSpan]
 

@@ -22,7 +22,7 @@ from sentry_sdk.utils import Dsn
 from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._job_thread import JobThread
 from prethrift_backend.observability._sentry_event import reduced
-from prethrift_backend.observability.exporting import ExportWatch
+from prethrift_backend.observability.export_protocols import ExportWatch
 
 EventOutcome: TypeAlias = Literal["sent", "suppressed", "dropped"]
 Count: TypeAlias = Callable[[EventOutcome, int], None]

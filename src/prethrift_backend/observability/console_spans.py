@@ -9,7 +9,7 @@ from typing import IO
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 
 
 class ConsoleTransport:

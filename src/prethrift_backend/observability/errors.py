@@ -36,7 +36,7 @@ from prethrift_backend.observability._sentry_transport import (
 )
 from prethrift_backend.observability.clock import Clock
 from prethrift_backend.observability.context import RequestContext
-from prethrift_backend.observability.exporting import ExportWatch
+from prethrift_backend.observability.export_protocols import ExportWatch
 from prethrift_backend.observability.redaction import Redactor
 
 __all__ = ["CapturedEvents", "ErrorReporter", "EventOutcome", "ReportWatch", "make_error_reporter", "report_error"]

@@ -15,7 +15,7 @@ from prethrift_backend import __version__
 from prethrift_backend.config import Settings
 from prethrift_backend.observability._queue import ExportQueue
 from prethrift_backend.observability.console_spans import ConsoleTransport
-from prethrift_backend.observability.exporting import ExportWatch, SpanSink, Transport
+from prethrift_backend.observability.export_protocols import ExportWatch, SpanSink, Transport
 from prethrift_backend.observability.jaeger import JaegerTransport, speaks_thrift
 from prethrift_backend.observability.otlp import OtlpConnection, OtlpHttp, OtlpTraces
 from prethrift_backend.observability.otlp_grpc import open_grpc

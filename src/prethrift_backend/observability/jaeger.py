@@ -22,7 +22,7 @@ from thrift.transport.TTransport import TMemoryBuffer
 
 from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._pace import Pace
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 
 _THRIFT_PORT: Final = 14268
 _THRIFT_PATH: Final = "/api/traces"

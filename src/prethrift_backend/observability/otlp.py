@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from prethrift_backend.observability._http_poster import HttpPoster
 from prethrift_backend.observability._otlp_encoding import SpanEncoder
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 
 TRACES_PATH: Final = "/v1/traces"
 METRICS_PATH: Final = "/v1/metrics"

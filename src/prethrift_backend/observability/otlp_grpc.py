@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from prethrift_backend import __version__
 from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
 from prethrift_backend.observability._http_poster import is_this_machine, readable, secrets_of
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 from prethrift_backend.observability.otlp import METRICS_PATH, TRACES_PATH, read_response
 
 _METHODS: Final[Mapping[str, str]] = {

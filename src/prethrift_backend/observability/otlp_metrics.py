@@ -30,8 +30,8 @@ from prethrift_backend.observability._metric_points import (
     read_points,
 )
 from prethrift_backend.observability.clock import Clock
+from prethrift_backend.observability.export_protocols import ExportWatch, Reply
 from prethrift_backend.observability.exporters import open_otlp
-from prethrift_backend.observability.exporting import ExportWatch, Reply
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.otlp import METRICS_PATH, OtlpConnection
 

@@ -37,8 +37,8 @@ from prethrift_backend.observability._names import (
 from prethrift_backend.observability._request_metrics import RequestMetrics
 from prethrift_backend.observability.clock import Clock, Ids
 from prethrift_backend.observability.errors import EventOutcome, ReportWatch, make_error_reporter
+from prethrift_backend.observability.export_protocols import SpanSink
 from prethrift_backend.observability.exporters import make_span_sinks, queue_lengths
-from prethrift_backend.observability.exporting import SpanSink
 from prethrift_backend.observability.logs import (
     ConsoleRender,
     LineOptions,

@@ -53,7 +53,7 @@ from prethrift_backend.config import Settings
 from prethrift_backend.observability import context, propagation
 from prethrift_backend.observability._names import LOGGER
 from prethrift_backend.observability.clock import Clock, Ids
-from prethrift_backend.observability.exporting import SpanSink
+from prethrift_backend.observability.export_protocols import SpanSink
 from prethrift_backend.observability.propagation import Propagation
 from prethrift_backend.observability.redaction import is_clean
 

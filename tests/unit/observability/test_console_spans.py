@@ -7,7 +7,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from tests.support.exporting import event, sample_span
 
 from prethrift_backend.observability.console_spans import ConsoleTransport, describe
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 
 
 def test_a_span_is_one_readable_line() -> None:

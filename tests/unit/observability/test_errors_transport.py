@@ -26,7 +26,7 @@ from prethrift_backend.observability._sentry_transport import (
     silence_seconds,
 )
 from prethrift_backend.observability.errors import SentryReporter
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 from prethrift_backend.observability.testing import FakeClock
 
 

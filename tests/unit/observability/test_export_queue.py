@@ -12,7 +12,7 @@ from tests.support.exporting import AWAY, SUCCESS, QueueUnderTest, ScriptedTrans
 from tests.support.waiting import wait_for
 
 from prethrift_backend.observability._queue import Backoff, ExportQueue, Limits, close_together
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 
 SOON_SECONDS = 10.0
 

@@ -25,7 +25,7 @@ from prethrift_backend.config import Settings
 from prethrift_backend.contracts import load_metrics, parse_metrics
 from prethrift_backend.observability._metric_points import POINTS_A_REQUEST
 from prethrift_backend.observability.clock import Clock
-from prethrift_backend.observability.exporting import Outcome, Reply
+from prethrift_backend.observability.export_protocols import Outcome, Reply
 from prethrift_backend.observability.exposition import render
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.otlp_metrics import PeriodicPush, PushPlan, Timing, make_metrics_push

@@ -12,7 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import ReadableSpan
 from tests.support.exporting import sample_span, sample_traces, wire_bytes_per_trace
 
-from prethrift_backend.observability.exporting import Reply
+from prethrift_backend.observability.export_protocols import Reply
 from prethrift_backend.observability.otlp import (
     METRICS_PATH,
     TRACES_PATH,
