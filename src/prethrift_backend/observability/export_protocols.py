@@ -1,7 +1,8 @@
-"""From a finished span to a receiver: one bounded queue and one thread for each receiver, and what they count.
+"""What stands between a finished span and a receiver, as protocols: sink, transport, and who is told how it goes.
 
-The request puts a span into a queue and never waits. The thread redacts, batches, sends, waits between attempts, and
-gives up by rules that are the same for every receiver; how a receiver is spoken to is its `Transport`.
+For each receiver there is one bounded queue and one thread. The request puts a span into the queue and never waits. The
+thread redacts, batches, sends, waits between attempts, and gives up by rules that are the same for every receiver; how
+a receiver is spoken to is its `Transport`.
 """
 
 from __future__ import annotations
