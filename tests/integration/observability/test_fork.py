@@ -9,9 +9,18 @@ from pathlib import Path
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from tests.support.grpc_receiver import running_grpc_receiver
 from tests.support.http_receiver import FaultyReceiver
 
 ROOT = Path(__file__).parents[3]
+
+
+def run_forking(endpoint: str, protocol: str) -> subprocess.CompletedProcess[str]:
+    """Run the program that forks, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.support.forking", endpoint, protocol],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
 
 
 def instance(resource: Resource) -> str:
@@ -48,10 +57,7 @@ def test_a_forked_process_sends_its_own_lines_spans_and_metrics(otlp_receiver: F
 
     What an instance says in its spans it says in its metrics, or nobody could get from the one to the other.
     """
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.support.forking", otlp_receiver.endpoint],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    ran = run_forking(otlp_receiver.endpoint, "http")
 
     assert (ran.returncode, ran.stderr) == (0, "")
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
@@ -61,3 +67,17 @@ def test_a_forked_process_sends_its_own_lines_spans_and_metrics(otlp_receiver: F
     assert sorted(spans.values()) == [["GET", "PUT"], ["POST"]]
     counted = {name: sorted(methods) for name, methods in requests_by_instance(otlp_receiver).items()}
     assert counted == spans
+
+
+def test_a_forked_process_has_a_channel_of_its_own() -> None:
+    """The threads of gRPC stay with the parent; the child opens a channel and sends by that, and the parent goes on."""
+    with running_grpc_receiver() as receiver:
+        ran = run_forking(receiver.endpoint, "grpc")
+        bodies = [body for method, _, body in receiver.calls if "TraceService" in method]
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    sent = [about for body in bodies for about in ExportTraceServiceRequest.FromString(body).resource_spans]
+    named = [(instance(about.resource), scope.spans) for about in sent for scope in about.scope_spans]
+    names = [(process, span.name) for process, spans in named for span in spans]
+    assert sorted(name for _, name in names) == ["GET", "POST", "PUT"]
+    assert len({process for process, _ in names}) == 2
