@@ -35,6 +35,24 @@ _MATCHERS: Final = re.compile(r"\{[^{}]*\}")
 _OPERATION: Final = re.compile(r"[-+*/%^<>=(\[{!]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
+# What Prometheus 3 reads and Prometheus 2 refuses, with all the rules of its file: there is an older form for each.
+_NEWER_FORMS: Final = (
+    (re.compile(r"\{(?:[^{}]*,)?\s*\"\""), "a name in quotes", "name the series before the braces"),
+    (re.compile(r"\[\s*[\d.]+\s*[\]:]|:\s*[\d.]+\s*\]"), "a range without a unit", "write [300s]"),
+    (re.compile(r"\boffset\s+-?[\d.]+(?![\w.])", re.IGNORECASE), "an offset without a unit", "write offset 300s"),
+    (re.compile(r"\bfill(?:_left|_right)?\s*\(", re.IGNORECASE), "fill(…)", "write or vector(0)"),
+    (re.compile(r"(?<![\w.:])(?:\d+(?:ms|[smhdwy]))+(?![\w:])"), "a duration as a number", "write its seconds"),
+)
+_NEWER_FUNCTIONS: Final = frozenset({"first_over_time", "histogram_avg", "histogram_stddev", "histogram_stdvar"})
+_DURATIONS_IN_PLACE: Final = re.compile(
+    r"\[[^\[\]]*[a-z][^\[\]]*\]|\boffset\s+-?\s*(?:\d+(?:ms|[smhdwy]))+", re.IGNORECASE
+)
+
+
+_ESCAPES_AND_CLASSES: Final = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.DOTALL)
+_NESTED_REPETITION: Final = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})(?:[*+]|\?[*+?]|\{\d)")
+
+
 class QueryError(PrethriftError):
     """A text that is no PromQL; the message says why."""
 
@@ -139,11 +157,23 @@ def parse(text: str) -> Node:
     check_installed()
     _check_size(text)
     try:
-        return _node(pp.parse(text))
+        tree = _node(pp.parse(text))
     except ValueError as error:
         raise QueryError(f"{str(error) or 'it cannot be read'}") from error
     except (OverflowError, RecursionError) as error:
         raise QueryError("it is nested too deeply, or a number in it is too large") from error
+    _check_age(text)
+    return tree
+
+
+def _check_age(text: str) -> None:
+    bare = _COMMENTS_AND_STRINGS.sub(lambda found: " " if found[0].startswith("#") else '""', text)
+    *ranges, last = _NEWER_FORMS
+    found = next(((what, fix) for pattern, what, fix in ranges if pattern.search(bare)), None)
+    if found is None and last[0].search(_DURATIONS_IN_PLACE.sub(" ", bare)):
+        found = last[1:]
+    if found is not None:
+        raise QueryError(f"{found[0]} is refused by Prometheus 2: {found[1]}")
 
 
 def check_installed() -> None:
@@ -230,6 +260,8 @@ def _operation(expr: pp.Expr) -> Node:
         case pp.Call():
             if expr.func.experimental:
                 raise QueryError(f"{expr.func.name!r} is an experimental function: Prometheus has it switched off")
+            if expr.func.name in _NEWER_FUNCTIONS:
+                raise QueryError(f"{expr.func.name!r} is a function that Prometheus 2 may not have")
             return Call(expr.func.name, tuple(_node(argument) for argument in expr.args))
         case pp.AggregateExpr():
             return _aggregation(expr)
@@ -251,6 +283,9 @@ def _selector(expr: pp.VectorSelector, span: timedelta | None) -> Selector:
     if expr.matchers.or_matchers:
         raise QueryError("'or' between matchers is not PromQL: write two selectors")
     matchers = tuple(Matcher(m.name, _match_operator(m.op), m.value) for m in expr.matchers.matchers)
+    for matcher in matchers:
+        if matcher.operator in ("=~", "!~") and _NESTED_REPETITION.search(_ESCAPES_AND_CLASSES.sub("x", matcher.value)):
+            raise QueryError(f"{matcher}: one repetition follows another, which RE2 refuses")
     return Selector(expr.name, matchers, None if span is None else _seconds(span), _seconds(expr.offset))
 
 

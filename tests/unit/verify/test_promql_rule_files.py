@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.support.promql_cases import RIGHT, WRONG, make_contract
 
 from prethrift_backend.verify.findings import Finding
 from prethrift_backend.verify.promql import Known
+from prethrift_backend.verify.promql_tree import QueryError, parse
 from prethrift_backend.verify.rule_files import duration_seconds, lint_rule_files, read_rule_file
 
 GOOD = """\
@@ -217,3 +220,38 @@ def test_promtool_refuses_no_query_that_we_take(tmp_path: Path, known: Known) ->
 def test_promtool_agrees_on_what_is_no_query(text: str, tmp_path: Path, known: Known) -> None:
     """What is PQ000 for us, promtool does not load either."""
     assert _refuses(_write(tmp_path, _rule(text)))
+
+
+def _mutilated(text: str, chance: random.Random) -> str:
+    for _ in range(chance.randint(1, 3)):
+        place = chance.randrange(len(text) + 1)
+        cut = chance.choice((0, 0, 1, 3, 6))
+        put = chance.choice(
+            (*"(){}[]=~!,*-$:.05", "", " by (a) ", " on (a) ", " bool ", " offset 5m ", " and ", "[5m:]", "5m")
+        )
+        text = text[:place] + put + text[place + cut :]
+    return text
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+def test_promtool_refuses_no_mutilated_query_that_we_take(tmp_path: Path) -> None:
+    """Of a thousand expressions with something cut out or put in, all that promtool refuses cannot be read here."""
+    chance = random.Random(1)
+    sources = sorted({text for _, text, _ in WRONG if len(text) < 500} | {text for _, text in RIGHT})
+    texts = [_mutilated(chance.choice(sources), chance) for _ in range(1_000)]
+    rules = [{"record": f"r{number}", "expr": text} for number, text in enumerate(texts) if text.strip()]
+    path = _write(tmp_path, json.dumps({"groups": [{"name": "g", "rules": rules}]}))
+
+    said = subprocess.run([PROMTOOL or "", "check", "rules", str(path)], capture_output=True, check=False, text=True)
+
+    refused = {texts[int(number)] for number in re.findall(r'"r(\d+)": could not parse', said.stdout + said.stderr)}
+    assert len(refused) > 100
+    assert [text for text in refused if _can_be_read(text)] == []
+
+
+def _can_be_read(text: str) -> bool:
+    try:
+        parse(text)
+    except QueryError:
+        return False
+    return True
