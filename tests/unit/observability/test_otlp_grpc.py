@@ -6,12 +6,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.any_pb2 import Any as Packed  # type: ignore[import-untyped]  # published without types
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # the same
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # the same
 
 from prethrift_backend.exceptions import ConfigurationError
+from prethrift_backend.observability.otlp import TRACES_PATH
 from prethrift_backend.observability.otlp_grpc import grpc_target, open_grpc, retry_delay
 
 
@@ -52,6 +54,37 @@ def test_a_retry_delay_is_read() -> None:
 def test_no_delay_is_made_up(metadata: Sequence[tuple[str, str | bytes]]) -> None:
     """Without a RetryInfo, with a negative one, or with bytes that are none, there is nothing to wait for."""
     assert not retry_delay(metadata)
+
+
+class _Called:
+    """A channel that keeps how it was called."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+
+    def unary_unary(self, _method: str) -> Any:
+        """Return the method of a signal."""
+
+        def call(_body: bytes, **options: Any) -> bytes:
+            self.options = options
+            return b""
+
+        return call
+
+
+def test_a_call_is_compressed_and_has_its_time() -> None:
+    """What the library is told of a call: gzip, the time limit, and the headers with the key."""
+    connection, channel = open_grpc("http://collector:4317", headers={"x-honeycomb-team": "key"}), _Called()
+    connection._channel = channel
+
+    reply = connection.post(TRACES_PATH, b"spans", timeout_seconds=1.5)
+
+    assert reply.outcome == "success"
+    assert channel.options == {
+        "timeout": 1.5,
+        "metadata": (("x-honeycomb-team", "key"),),
+        "compression": grpc.Compression.Gzip,
+    }
 
 
 def test_a_missing_package_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
