@@ -15,7 +15,6 @@ from prethrift_backend.verify.promql_alerts import (
     check_comparison,
     check_down,
     check_floor,
-    check_templates,
 )
 from prethrift_backend.verify.promql_habits import check_habits
 from prethrift_backend.verify.promql_matchers import (
@@ -35,6 +34,7 @@ from prethrift_backend.verify.promql_operations import (
 )
 from prethrift_backend.verify.promql_query import Check, Context, Fault, Query, Subject
 from prethrift_backend.verify.promql_shapes import Known, Shape, Shapes
+from prethrift_backend.verify.promql_templates import check_templates
 from prethrift_backend.verify.promql_tree import QueryError, parse
 from prethrift_backend.verify.rules import RULES
 

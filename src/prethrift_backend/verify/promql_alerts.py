@@ -1,13 +1,12 @@
-"""What only an alert can do wrong: never fire, always fire, or say nothing useful (PQ010 to PQ014)."""
+"""What only an alert can do wrong: never fire, always fire, or for nothing (PQ010 to PQ013)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from prethrift_backend.verify.promql_operations import RATES
-from prethrift_backend.verify.promql_query import Fault, Subject, listed
+from prethrift_backend.verify.promql_query import Fault, Subject
 from prethrift_backend.verify.promql_shapes import Known, Series
 from prethrift_backend.verify.promql_tree import (
     COMPARISONS,
@@ -24,9 +23,6 @@ from prethrift_backend.verify.promql_tree import (
 
 _ABSENT: Final = ("absent", "absent_over_time")
 _FILTERS_BY_PRESENCE: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
-_LABEL_USE: Final = re.compile(r"""(?:\$labels|\.Labels)\.([a-zA-Z_]\w*)|index\s+(?:\$labels|\.Labels)\s+"(\w+)\"""")
-_VALUE_USE: Final = re.compile(r"\{\{-?[^{}]*(?:\$value|\.Value)\b[^{}]*\}\}")
-_BARE_VALUE: Final = re.compile(r"\{\{-?\s*(?:\$value|\.Value)\s*-?\}\}")
 
 
 def check_comparison(subject: Subject) -> Iterator[Fault]:
@@ -102,10 +98,11 @@ def check_floor(subject: Subject) -> Iterator[Fault]:
 
 def _is_share(node: Binary) -> bool:
     """Say whether one rate is divided by another."""
-    return node.operator == "/" and all(_has_rate(side) for side in (node.left, node.right))
+    return node.operator == "/" and all(has_rate(side) for side in (node.left, node.right))
 
 
-def _has_rate(node: Node) -> bool:
+def has_rate(node: Node) -> bool:
+    """Say whether a rate is taken somewhere in it."""
     return any(isinstance(part, Call) and part.function in RATES for part in walk(node))
 
 
@@ -136,7 +133,7 @@ def _first_increments(subject: Subject) -> Iterator[Fault]:
             continue
         share = any(isinstance(part, Binary) and part.operator == "/" for part in walk(node.left))
         for selector in selectors(node.left) if node.right.value in (0.0, 1.0) and not share else ():
-            if _has_rate(node.left) and _may_be_missing(selector, subject.known, narrowed=False):
+            if has_rate(node.left) and _may_be_missing(selector, subject.known, narrowed=False):
                 what = f"the first error makes the series of {selector}, and the step from nothing to 1 is no increase"
                 yield Fault("PQ012", what, "promise init= in metrics.txt, so that the series starts at 0")
 
@@ -168,36 +165,3 @@ def check_absent(subject: Subject) -> Iterator[Fault]:
                 )
                 fix = "ask for the absence of up, or of a family with presence=always"
                 yield Fault("PQ013", what, fix, expected="always", observed=presence)
-
-
-def check_templates(subject: Subject) -> Iterator[Fault]:
-    """PQ014: templates use labels that the result has, and nothing that changes stands in an alert's labels."""
-    if not subject.is_alert:
-        return
-    query = subject.query
-    for name, text in (*query.labels.items(), *query.annotations.items()):
-        yield from _unknown_labels(name, text, subject)
-        yield from _unclosed(name, text)
-    for name, text in query.labels.items():
-        if _VALUE_USE.search(text):
-            what = f"label {name!r} holds the value: each evaluation makes another alert, and none waits long enough"
-            yield Fault("PQ014", what, "put the value into an annotation")
-    for name, text in query.annotations.items():
-        if _BARE_VALUE.search(text) and _has_rate(subject.tree):
-            what = f"annotation {name!r} shows the value with all its digits"
-            yield Fault("PQ014", what, "write {{ $value | humanize }} or humanizePercentage", level="info")
-
-
-def _unknown_labels(name: str, text: str, subject: Subject) -> Iterator[Fault]:
-    shape = subject.shapes.of(subject.tree)
-    for used in (found[1] or found[2] for found in _LABEL_USE.finditer(text)):
-        if shape is None or shape.may_have(used) or used == "__name__":
-            continue
-        what = f"{name!r} uses the label {used!r}, which the result has not: it stays empty"
-        fix = f"keep it in by(…), or use one of: {listed(shape.labels)}"
-        yield Fault("PQ014", what, fix, expected=listed(shape.labels), observed=used)
-
-
-def _unclosed(name: str, text: str) -> Iterator[Fault]:
-    if text.count("{{") != text.count("}}"):
-        yield Fault("PQ014", f"the template of {name!r} does not close what it opens", "balance {{ and }}")

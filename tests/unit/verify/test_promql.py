@@ -90,6 +90,11 @@ def test_levels_follow_how_sure_it_is(known: Known) -> None:
         ({"team": "{{ .Labels.endpoint }}"}, {}, ["error"]),
         ({"value": "{{ $value }}"}, {}, ["error"]),
         ({}, {"summary": "{{ $labels.state "}, ["error"]),
+        ({}, {"summary": "{{ $lables.state }}"}, ["error"]),
+        ({}, {"summary": "{{ $value | humanise }}"}, ["error"]),
+        ({}, {"summary": '{{ printf "%.2f of $x, {{" $value }} $labels.endpoint'}, []),
+        ({}, {"summary": '{{ with query "up" }}{{ . | first | value }}{{ end }}{{ /* why */ }}'}, []),
+        ({}, {"summary": "{{ range $i, $s := query `up` }}{{ $i }}{{ $s.Labels.job }}{{ end }}"}, []),
     ],
 )
 def test_templates_use_what_is_there(

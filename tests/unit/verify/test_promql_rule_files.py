@@ -134,6 +134,8 @@ BROKEN = (
     "groups: [{name: a, rules: [{alert: A, expr: up == 1, labels: {a: [c]}}]}]",
     "groups: [{name: a, rules: [{alert: A, expr: up == 1, labels: {__name__: c}}]}]",
     "groups: [{name: a, rules: [{alert: A, expr: up == 1, annotations: {a: '{{ $labels.x '}}]}]",
+    "groups: [{name: a, rules: [{alert: A, expr: up == 1, annotations: {a: '{{ $lables.x }}'}}]}]",
+    "groups: [{name: a, rules: [{alert: A, expr: up == 1, labels: {a: '{{ $value | humanise }}'}}]}]",
     "groups: [{name: a, rules: [{alert: A, expr: 'up =='}]}]",
     "groups: [{name: a, name: b}]",
 )
