@@ -42,6 +42,9 @@ class Limits:
 
     queue_spans: int = 2048
     batch_spans: int = 512
+    # A collector takes 4 MiB by gRPC: 512 failures with their stacks would be more, and all refused. Arbitrary: four
+    # bytes a character fit.
+    batch_characters: int = 1_000_000
     gather_seconds: float = 1.0
     timeout_seconds: float = 2.0
     first_pause_seconds: float = 1.0
@@ -206,18 +209,24 @@ class ExportQueue:
         self._wake_at = _NEVER
 
     def _take(self) -> list[ReadableSpan]:
-        """Take a batch out of the queue, redacted."""
-        taken: list[ReadableSpan] = []
-        with self._lock, suppress(IndexError):
-            self._batch = taken
-            while len(taken) < self._limits.batch_spans:
-                taken.append(self._spans.popleft())
-        pace = Pace()
-        return [self._redacted(span, pace) for span in taken]
+        """Take a batch out of the queue, redacted: so many spans, or so much text."""
+        redacted: list[ReadableSpan] = []
+        pace, characters = Pace(), 0
+        while len(redacted) < self._limits.batch_spans and characters < self._limits.batch_characters:
+            span = self._next_of_batch()
+            if span is None:
+                break
+            redacted.append(self._redact_span(span))
+            characters += getattr(redacted[-1], "characters", 0)  # none where there is nothing that could be long
+            pace.breathe()
+        return redacted
 
-    def _redacted(self, span: ReadableSpan, pace: Pace) -> ReadableSpan:
-        pace.breathe()
-        return self._redact_span(span)
+    def _next_of_batch(self) -> ReadableSpan | None:
+        with self._lock:
+            if not self._spans:
+                return None
+            self._batch.append(self._spans.popleft())
+            return self._batch[-1]
 
     def _deliver(self, batch: list[ReadableSpan]) -> None:
         """Send a batch, again and again if need be, until it has arrived or is given up."""

@@ -105,6 +105,12 @@ class _RedactedSpan(ReadableSpan):
         self._left_out = left_out
 
     @property
+    def characters(self) -> int:
+        """How long the texts in it are together, near enough for the size of a request."""
+        events = (event.attributes for event in self.events)
+        return sum(_characters(attributes) for attributes in (self.attributes, *events))
+
+    @property
     def dropped_attributes(self) -> int:
         return self._left_out[0]
 
@@ -237,6 +243,10 @@ def _sendable(attributes: Mapping[str, Plain]) -> dict[str, Any]:
     if characters <= _MAX_CHARACTERS:
         return sendable
     return {key: _cut(value) for key, value in sendable.items()}
+
+
+def _characters(attributes: Mapping[str, Any] | None) -> int:
+    return sum(len(value) for value in (attributes or {}).values() if type(value) is str)
 
 
 def _encodable(value: Plain) -> Any:

@@ -4,15 +4,19 @@ import os
 import threading
 import time
 from collections import deque
+from functools import partial
 
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from tests.support.exporting import AWAY, SUCCESS, QueueUnderTest, ScriptedTransport, Watched, sample_span
 from tests.support.waiting import wait_for
 
+from prethrift_backend.observability._otlp_encoding import SpanEncoder
 from prethrift_backend.observability._queue import Backoff, ExportQueue, Limits, close_together
 from prethrift_backend.observability.export_protocols import Reply
+from prethrift_backend.observability.redaction import STANDARD
+from prethrift_backend.observability.spans import redacted_span
 
 SOON_SECONDS = 10.0
 
@@ -22,6 +26,13 @@ def started(transport: ScriptedTransport, watched: Watched) -> ExportQueue:
     queue = ExportQueue(transport, watched, redact_span=lambda span: span, limits=Limits(gather_seconds=0.01))
     queue.start()
     return queue
+
+
+def failed_span(*, stack: str) -> ReadableSpan:
+    """Return a span with an exception."""
+    template = sample_span()
+    event = Event("exception", {"exception.type": "ValueError", "exception.stacktrace": stack})
+    return ReadableSpan("failed", context=template.context, resource=template.resource, events=[event])
 
 
 def deadline() -> float:
@@ -74,6 +85,23 @@ def test_a_batch_that_fills_while_it_is_gathered_ends_the_wait() -> None:
 
     assert [len(batch) for batch in test.transport.sent] == [512]
     assert test.time.now == pytest.approx(0.2)
+
+
+def test_a_batch_of_long_spans_has_fewer_of_them() -> None:
+    """A storm of failures with their stacks stays below the 4 MiB that a collector takes by gRPC."""
+    transport = ScriptedTransport()
+    test = QueueUnderTest()
+    redact = partial(redacted_span, redactor=STANDARD)
+    queue = ExportQueue(transport, Watched(), redact_span=redact, timing=test.time.timing())
+    for _ in range(300):
+        queue.put(failed_span(stack='  File "/app/shop/prices.py", line 7, in price\n' * 160))
+
+    while len(queue):
+        queue.cycle()
+
+    assert sum(len(batch) for batch in transport.sent) == 300
+    assert len(transport.sent) > 1
+    assert max(len(SpanEncoder().encode(batch)) for batch in transport.sent) < 2_000_000
 
 
 def test_every_span_goes_through_the_redactor() -> None:
