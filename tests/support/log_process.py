@@ -1,8 +1,8 @@
 """A process that serves and logs, whatever its log does; run as ``python -m tests.support.log_process``.
 
 Its settings are environment variables. For each number that it reads from standard input it serves that many requests
-and reports a line of JSON on standard error: how many were answered, how many log lines were dropped, and by how many
-bytes its memory has grown. At the end of the input it closes its telemetry and ends.
+and reports a line of JSON on standard error: how many were answered, how many log lines were dropped, by how many bytes
+its memory has grown, and whether no line waits to be written. At the end of the input it closes its telemetry and ends.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ async def main() -> None:
             "dropped": telemetry.metrics.registry.get_sample_value("log_events_dropped_total"),
             "grown_bytes": psutil.Process().memory_info().rss - before,
             "errors": telemetry.errors,
+            "is_idle": all(writer.is_idle for writer in telemetry._pipeline._writers()),
         }
         sys.stderr.write(orjson.dumps(report).decode() + "\n")
         sys.stderr.flush()
