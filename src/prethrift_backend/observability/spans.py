@@ -107,8 +107,8 @@ class _RedactedSpan(ReadableSpan):
     @property
     def characters(self) -> int:
         """How long the texts in it are together, near enough for the size of a request."""
-        events = (event.attributes for event in self.events)
-        return sum(_characters(attributes) for attributes in (self.attributes, *events))
+        own = _characters(self._attributes)  # past the property, which makes a view of it each time
+        return own + sum(_characters(event.attributes) for event in self._events) if self._events else own
 
     @property
     def dropped_attributes(self) -> int:
@@ -246,7 +246,7 @@ def _sendable(attributes: Mapping[str, Plain]) -> dict[str, Any]:
 
 
 def _characters(attributes: Mapping[str, Any] | None) -> int:
-    return sum(len(value) for value in (attributes or {}).values() if type(value) is str)
+    return sum([len(value) for value in attributes.values() if type(value) is str]) if attributes else 0
 
 
 def _encodable(value: Plain) -> Any:
