@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft7Validator, Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.findings import BLIND, CLEAN, OUTCOME, OUTCOMES, REMOVED, RUN, RUNS
+from tests.support.findings import ADDED, BLIND, CLEAN, OUTCOME, OUTCOMES, REMOVED, RUN, RUNS
 from tests.support.sarif_schema import SARIF_SCHEMA
 
 from prethrift_backend.exceptions import ContractError
@@ -426,6 +426,15 @@ def test_an_annotation_has_place_title_and_text() -> None:
         "::error file=contracts/metrics.txt,line=12,col=3,title=M001 http_requests_total::the family is gone%0A"
         "expected: a counter%0Aobserved: nothing%0Afix: put it back, or announce it with DEPRECATED%0A"
         "see: curl -s http://127.0.0.1:8000/metrics\n"
+    )
+
+
+def test_an_annotation_keeps_what_is_an_escape_to_the_runner() -> None:
+    """A percent sign, and a colon or comma in a property, arrive as they were."""
+    finding = replace(ADDED, name="a,b:c", message="90 %0A is no line end")
+
+    assert render("github", replace(OUTCOME, findings=(finding,)), RUN) == (
+        "::notice title=L003 a%2Cb%3Ac::90 %250A is no line end\n"
     )
 
 
