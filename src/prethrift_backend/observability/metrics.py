@@ -350,8 +350,14 @@ class BoundFamily(Collector, Generic[ChildT]):
                 self._violate(label, fault)
             if values is not None:
                 admission.take(values)
-                admitted[values] = admitted.get(values, 0.0) + float(number)
+                admitted[values] = admitted.get(values, 0.0) + self._checked(float(number))
         return admitted
+
+    def _checked(self, number: float) -> float:
+        """Return what was read; a count that is none would make the whole scrape invalid for those who are strict."""
+        if self.family.kind == "counter" and not number >= 0:  # neither is NaN
+            raise ValueError(f"{number!r} is no count: the reader of {self.family.name!r} returns 0 or more")
+        return number
 
 
 class _Admission:

@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, GCCollector, Metric, generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.registry import Collector
 from tests.support.metric_contracts import differences, use_every_family
 
 from prethrift_backend import __version__
 from prethrift_backend.contracts import load_metrics, parse_metrics
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.observability.exposition import render
 from prethrift_backend.observability.metrics import MetricSet
 
 SMALL = """\
@@ -380,6 +382,21 @@ def test_failing_reader_does_not_break_the_scrape(read: object, is_strict: bool)
     assert b"level 4.0" in text
     assert b'contract_violations_total{family="state",label="_callback"} 1.0' in text
     assert b"state{" not in text.replace(b"contract_violations_total{", b"")
+
+
+@pytest.mark.parametrize("number", [float("nan"), -1.0, float("-inf")])
+def test_a_count_that_is_none_does_not_spoil_the_scrape(metrics: MetricSet, number: float) -> None:
+    """OpenMetrics has no counter below zero, nor one that is no number: who reads such has failed."""
+    metrics.observe("jobs_total", lambda: {("a", "q"): number})
+    metrics.observe("level", lambda: {(): number})
+
+    text = render(metrics.registry, "application/openmetrics-text").body.decode()
+
+    parsed = parse_openmetrics(text)  # type: ignore[no-untyped-call]  # published without types
+    families = {family.name: family.samples for family in parsed}
+    assert families["jobs"] == []
+    assert len(families["level"]) == 1
+    assert 'contract_violations_total{family="jobs_total",label="_callback"} 1.0' in text
 
 
 def test_histogram_cannot_be_observed(metrics: MetricSet) -> None:
