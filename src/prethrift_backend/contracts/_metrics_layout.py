@@ -14,7 +14,7 @@ from typing import Final
 from prethrift_backend.contracts._layout import Comments, in_columns, joined, ordered
 from prethrift_backend.contracts._reading import numbered_lines
 from prethrift_backend.contracts._samples import BARE_LINE, parse_sample
-from prethrift_backend.contracts._tokens import Token, split
+from prethrift_backend.contracts._tokens import DIRECTIVE, Token, split
 from prethrift_backend.contracts.model import MetricFamily, MetricsContract
 
 _HEADER: Final = ("CONTRACT", "SCRAPE", "BUDGET")
@@ -60,9 +60,9 @@ def lay_out_metrics(text: str, contract: MetricsContract) -> str:
             comments.add(line)
         else:
             blocks.setdefault(_owner(item, families), _Block()).add(item, comments.take())
-    written = [_header(blocks.get("CONTRACT", _Block()), contract)]
+    written = [_header(blocks.get("#CONTRACT", _Block()), contract)]
     written += [_family(blocks[name], family) for name, family in families.items()]
-    written += [_plain(blocks[key]) for key in ("DEPRECATED", "EXTERNAL") if key in blocks]
+    written += [_plain(blocks[key]) for key in ("#DEPRECATED", "#EXTERNAL") if key in blocks]
     end = "\n".join(comments.take()).strip("\n")
     return "\n\n".join([part for part in [*written, end] if part]) + "\n"
 
@@ -73,17 +73,18 @@ def _read(line: str, number: int) -> _Item | None:
     if not line.startswith("#"):
         return _Item("sample", tokens, line) if line else None
     key = tokens[1].text if len(tokens) > 1 and tokens[0].text == "#" else ""
-    if key not in (*_HEADER, *_FAMILY, "DEPRECATED", "EXTERNAL"):
+    if DIRECTIVE.fullmatch(key) is None:
         return None
     text = line[tokens[3].column - 1 :] if len(tokens) > 3 else ""
     return _Item(key, tokens[1:], text)
 
 
 def _owner(item: _Item, families: dict[str, MetricFamily]) -> str:
+    """Return the name of the family that a line belongs to; what belongs to none has a name that no family can have."""
     if item.key in _HEADER:
-        return "CONTRACT"
+        return "#CONTRACT"
     if item.key in ("DEPRECATED", "EXTERNAL"):
-        return item.key
+        return f"#{item.key}"
     if item.key != "sample":
         return item.tokens[1].text
     name = _sample_name(item.text)

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, cast, get_args
 
 from prethrift_backend.contracts.values import Stability
 
+DIRECTIVE: Final = re.compile(r"[A-Z][A-Z_-]+")
 FAMILY_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 VERSION: Final = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")

@@ -19,6 +19,7 @@ from prethrift_backend.contracts._labels import make_label
 from prethrift_backend.contracts._reading import Faults, check_line, digest, numbered_lines
 from prethrift_backend.contracts._samples import BARE_LINE, parse_sample
 from prethrift_backend.contracts._tokens import (
+    DIRECTIVE,
     FAMILY_NAME,
     VERSION,
     FaultError,
@@ -46,7 +47,6 @@ from prethrift_backend.contracts.model import (
     Scrape,
 )
 
-_DIRECTIVE: Final = re.compile(r"[A-Z][A-Z_-]+")
 _PRESENCE: Final = re.compile(r"always|after-traffic|after-error|if=[a-z][a-z0-9_-]*")
 _STABILITIES: Final = ("development", "beta", "stable")
 
@@ -138,7 +138,7 @@ class _Reader:
                 raise FaultError(1, f"{tokens[0].text!r} is no directive", "a space follows '#'", f"write '# {word}'")
             return
         key = tokens[1]
-        if not _DIRECTIVE.fullmatch(key.text):
+        if not DIRECTIVE.fullmatch(key.text):
             return
         directive = self._directives.get(key.text)
         if directive is None:

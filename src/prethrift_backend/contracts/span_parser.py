@@ -10,6 +10,7 @@ from typing import Final, cast, get_args
 from prethrift_backend.contracts._blocks import BlockReader, Line, make_count
 from prethrift_backend.contracts._reading import digest
 from prethrift_backend.contracts._tokens import (
+    DIRECTIVE,
     FaultError,
     Token,
     check_end,
@@ -34,7 +35,6 @@ from prethrift_backend.contracts.spans import (
 )
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_RULE: Final = re.compile(r"[A-Z][A-Z_-]+")
 _SPAN_FORM: Final = "SPAN server kind=server scope=my.package"
 _Attributes = dict[str, tuple[Token, SpanAttribute]]
 
@@ -131,7 +131,7 @@ class _Reader(BlockReader):
         rule = self._rules.get(first.text)
         if rule is not None:
             rule(draft, line.tokens)
-        elif _RULE.fullmatch(first.text):
+        elif DIRECTIVE.fullmatch(first.text):
             known = ", ".join(sorted(self._rules))
             what = f"rule {first.text!r} is unknown"
             raise FaultError(first.column, what, f"a word in upper case is one of {known}", "correct it")

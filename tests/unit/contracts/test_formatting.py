@@ -133,6 +133,19 @@ def test_a_bare_list_becomes_a_contract() -> None:
     )
 
 
+def test_empty_lines_between_comments_are_one() -> None:
+    """Sections of comments stay apart, and above their block."""
+    text = "# CONTRACT metrics 1.0.0\n\n\n# a\n\n\n# b\n\n\nup\n"
+
+    assert formatted(text).startswith("# CONTRACT  metrics 1.0.0\n\n# a\n\n# b\n\n# HELP up ")
+
+
+@pytest.mark.parametrize("name", ["CONTRACT", "DEPRECATED", "sample", "HELP"])
+def test_a_family_may_be_called_as_a_directive(name: str) -> None:
+    """Only what stands in a comment is a directive."""
+    assert stated(formatted(f"{name}{{a}}\n"), "metrics") == stated(f"{name}{{a}}\n", "metrics")
+
+
 def test_a_bare_line_beside_directives_is_folded_in() -> None:
     """What the directives say already is not said again; the labels take the order of the bare line."""
     text = "# CONTRACT metrics 1.0.0\n# LABEL up b const x\n# LABEL up a open\n# and\nup{a,b}\n"
@@ -196,7 +209,8 @@ def test_a_text_without_a_contract_line_is_known_by_its_name() -> None:
         format_contract("", source="some/spans.txt")
 
 
-COMMENTS = st.lists(st.sampled_from(["", "", "# a word", "#", "#   more  ", "# of it", "\t"]), max_size=2)
+COMMENT_LINES = ["# a word", "#", "#   more", "# of it", "# sample x", "# A b"]
+COMMENTS = st.lists(st.sampled_from([*COMMENT_LINES, "", "\t", "# of it \t"]), max_size=2)
 SPACES = st.sampled_from([" ", " ", "  ", "\t", " \t "])
 
 
@@ -266,9 +280,7 @@ def test_what_is_stated_stays_and_twice_is_once(signal: str, data: st.DataObject
 
 
 def _comments(text: str) -> list[str]:
-    return sorted(
-        line.strip() for line in text.splitlines() if line.strip() in ("# a word", "#", "#   more", "# of it")
-    )
+    return sorted(line.strip() for line in text.splitlines() if line.strip() in COMMENT_LINES)
 
 
 NAMES = st.sampled_from(["up", "jobs_total", "wait", "a:b"])
