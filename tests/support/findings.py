@@ -76,7 +76,7 @@ _HOSTILE = st.sampled_from(
     ]
 )
 TEXTS = st.lists(st.one_of(_HOSTILE, st.text(st.characters(), max_size=5)), max_size=4).map("".join)
-_NUMBERS = st.none() | st.integers(1, 10_000)
+_NUMBERS = st.none() | st.integers(0, 10_000)
 PLACES = st.builds(Place, TEXTS, _NUMBERS, _NUMBERS)
 _SIGNALS = st.sampled_from(["metrics", "logs", "spans", "health", "live"])
 FINDINGS = st.builds(

@@ -136,9 +136,9 @@ def _related(finding: Finding, run: Run) -> list[dict[str, Any]]:
 
 def _physical(place: Place, run: Run) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri_of(place.path, run.root)}}
-    if place.line is not None and place.line >= 1:
+    if place.line is not None:
         physical["region"] = {"startLine": place.line}
-        if place.column is not None and place.column >= 1:
+        if place.column is not None:
             physical["region"]["startColumn"] = place.column
     return physical
 

@@ -80,8 +80,8 @@ def _mapped_finding(finding: Finding, change: Callable[[str], str]) -> Finding:
         category=_maybe(finding.category, change),
         expected=_maybe(finding.expected, change),
         observed=_maybe(finding.observed, change),
-        place=_mapped_place(finding.place, change),
-        consumers=tuple(replace(place, path=change(place.path)) for place in finding.consumers),
+        place=None if finding.place is None else _mapped_place(finding.place, change),
+        consumers=tuple(_mapped_place(place, change) for place in finding.consumers),
         fix=change(finding.fix),
         reproduce=_maybe(finding.reproduce, change),
     )
@@ -91,13 +91,14 @@ def _mapped_item(item: Item, change: Callable[[str], str]) -> Item:
     return replace(
         item,
         name=change(item.name),
-        place=_mapped_place(item.place, change),
+        place=None if item.place is None else _mapped_place(item.place, change),
         not_observed=_maybe(item.not_observed, change),
     )
 
 
-def _mapped_place(place: Place | None, change: Callable[[str], str]) -> Place | None:
-    return None if place is None else replace(place, path=change(place.path))
+def _mapped_place(place: Place, change: Callable[[str], str]) -> Place:
+    # A check that counted from 0, or had no number, must not make a document that its own schema refuses.
+    return Place(change(place.path), place.line or None, place.column or None)
 
 
 def _maybe(text: str | None, change: Callable[[str], str]) -> str | None:
