@@ -41,8 +41,12 @@ from prethrift_backend.observability._names import (
     SEARCH_OPERATIONS_TOTAL,
 )
 from prethrift_backend.observability.child_spans import OUTCOME, Attribute, exemplar_of, is_cancellation, note_end
+from prethrift_backend.observability.logs import get_logger
+from prethrift_backend.observability.redaction import text_of
 
 Exemplar = dict[str, str] | None
+
+_lines: Final = get_logger(LOGGER)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -156,7 +160,7 @@ class Operation:
         self._context: otel_context.Context | None = None
         self._token: Token[otel_context.Context] | None = None
 
-    def add(self, **fields: Any) -> None:
+    def add(self, /, **fields: Any) -> None:
         """Add fields to the line that is written at the end, and to the span as attributes of this kind."""
         self._fields.update(fields)
 
@@ -209,7 +213,7 @@ class Operation:
         if signals is None:
             return
         try:
-            self._finish(signals, kind, error)
+            self._finish(kind, error)
         except Exception as fault:  # noqa: BLE001 - counting a search must not fail it
             signals.fail("operation", fault)
 
@@ -231,7 +235,7 @@ class Operation:
         self._context = set_span_in_context(self._span)
         self._token = otel_context.attach(self._context)
 
-    def _finish(self, signals: context.Signals, kind: type[BaseException] | None, error: BaseException | None) -> None:
+    def _finish(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
         seconds = time.perf_counter() - (self._started or 0.0)
         status = _status_of(kind)
         line = self._fields | {
@@ -243,7 +247,7 @@ class Operation:
             line["error_type"] = kind.__qualname__
         try:
             self._count(status, seconds)
-            signals.logger(LOGGER).debug(self._kind.event, **line)
+            _lines.debug(self._kind.event, **line)
         finally:
             self._end_span(status, error)
 
@@ -271,7 +275,7 @@ class Operation:
 
 
 def _attribute(value: object) -> Attribute:
-    return value if isinstance(value, str | bool | int | float) else str(value)
+    return value if isinstance(value, str | bool | int | float) else text_of(value)
 
 
 def track_search_operation(name: str) -> Operation:

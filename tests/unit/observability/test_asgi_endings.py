@@ -84,6 +84,20 @@ async def test_an_answer_without_its_end_has_failed(recorder: Recorder, messages
     assert (line["status_code"], line["sent_status_code"], line["error_type"]) == (500, 200, "incomplete_response")
 
 
+async def test_a_client_that_leaves_with_a_503_in_hand_has_got_it(recorder: Recorder) -> None:
+    """An error is recorded when the application returns; what the client does meanwhile is not how it ended."""
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        await send({**START, "status": 503})
+        await send(LAST)
+        await receive()
+
+    await drive(instrument(app, recorder.telemetry), http_scope(), [{"type": "http.disconnect"}])
+
+    (line,) = recorder.lines("request_completed")
+    assert (line["status_code"], line["client_disconnected"]) == (503, False)
+
+
 async def test_a_fault_is_told_of_although_its_answer_was_stopped(recorder: Recorder) -> None:
     """A server that stops while the 500 is on its way loses neither the error line nor the access line."""
 

@@ -39,6 +39,21 @@ def test_a_search_is_counted_as_success(recorder: Recorder) -> None:
     assert shown == ("text", "success", 12, "debug")
 
 
+def test_any_field_can_be_added(recorder: Recorder) -> None:
+    """A field of any name and any value costs neither the line nor, under strict, an exception."""
+
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    fields = {"self": 1, "event": 2, "method_name": 3, "odd": Broken()}
+    with track_search_operation("text") as operation:
+        operation.add(**fields)
+
+    (line,) = recorder.lines("search_completed")
+    assert (line["field_event"], line["method_name"], "Broken" in line["odd"]) == (2, 3, True)
+
+
 async def test_the_asynchronous_form_is_the_same(recorder: Recorder) -> None:
     """`async with` counts as `with` does."""
     async with track_embedding_operation("clip"):
