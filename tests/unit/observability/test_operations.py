@@ -71,8 +71,8 @@ def test_an_exception_is_counted_and_passes(recorder: Recorder) -> None:
     assert [line["error_type"] for line in recorder.lines("search_completed")] == ["ValueError"]
 
 
-async def test_a_cancelled_operation_is_no_error(recorder: Recorder) -> None:
-    """A cancelled task counts as cancelled and stays cancelled."""
+async def _cancelled_search() -> asyncio.Task[None]:
+    """Return the task of a search that has begun and is cancelled."""
     entered = asyncio.Event()
 
     async def search() -> None:
@@ -83,6 +83,12 @@ async def test_a_cancelled_operation_is_no_error(recorder: Recorder) -> None:
     task = asyncio.create_task(search())
     await entered.wait()
     task.cancel()
+    return task
+
+
+async def test_a_cancelled_operation_is_no_error(recorder: Recorder) -> None:
+    """A cancelled task counts as cancelled and stays cancelled."""
+    task = await _cancelled_search()
 
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -188,16 +194,7 @@ def test_an_error_is_shown_without_its_text(traced_all: Traced) -> None:
 
 async def test_a_cancelled_operation_has_a_span_without_error(traced_all: Traced) -> None:
     """Cancellation ends the span with an outcome of its own, and that is no error."""
-    entered = asyncio.Event()
-
-    async def search() -> None:
-        async with track_search_operation("text"):
-            entered.set()
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(search())
-    await entered.wait()
-    task.cancel()
+    task = await _cancelled_search()
     await asyncio.wait([task])
 
     (span,) = traced_all.spans.spans
