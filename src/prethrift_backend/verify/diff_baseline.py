@@ -66,7 +66,8 @@ def read_revision(revision: str, *, folder: Path) -> ContractTexts:
     """
     if not folder.is_dir():
         raise ContractError(f"{folder}: no such folder: contracts are in a folder; correct --contracts")
-    _git(folder, "rev-parse", "--show-prefix", failure=f"{str(folder)!r} is in no repository of git")
+    nowhere = f"{revision!r} is no folder, and {str(folder)!r} is in no repository of git"
+    _git(folder, "rev-parse", "--show-prefix", failure=nowhere)
     commit = _git(
         folder,
         "rev-parse",

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from prethrift_backend.contracts import find_contracts
+from prethrift_backend.contracts import find_contracts, load_contracts
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
 from prethrift_backend.verify.diff import diff_contracts
 from prethrift_backend.verify.diff_baseline import read_against, read_folder
 from prethrift_backend.verify.diff_consumers import read_consumers
 from prethrift_backend.verify.findings import Outcome
+from prethrift_backend.verify.items import items_of
 from prethrift_backend.verify.verdict import UNUSABLE
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def compare(arguments: argparse.Namespace) -> None:
         old = read_against(arguments.against, folder=folder)
         consumers = read_consumers(_consumers(arguments.consumers))
         findings = diff_contracts(old, read_folder(folder), consumers=consumers)
-        conclude(Outcome("diff", findings, target=arguments.against), arguments)
+        items = items_of(load_contracts(folder))
+        conclude(Outcome("diff", findings, items=items, target=arguments.against), arguments)
     except ContractError as error:
         sys.stderr.write(f"prethrift-backend: {error}\n")
         sys.exit(UNUSABLE)
