@@ -25,6 +25,7 @@ _UP_WORDS: Final = frozenset({"healthy", "up", "pass", "ok"})
 _TRACE: Final = re.compile(
     r'Traceback \(most recent call last\)|File "[^"]+", line [0-9]+|\bat [\w.$]+\([\w.]+:[0-9]+\)'
 )
+DETAILS_ITEM: Final = "health details"
 _CHECK_UP: Final = "health_check_up"
 
 # Kubernetes gives a probe one second where nobody says otherwise.
@@ -63,10 +64,7 @@ def make_validator(schema: Mapping[str, Any]) -> Draft202012Validator:
 def read_body(ledger: Ledger, path: str, answer: LiveAnswer, validator: Draft202012Validator) -> Body | None:
     """Read a body and hold it against the schema; None where it is no JSON object."""
     ledger.saw("health", path)
-    try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        body = None
+    body = _parsed(answer)
     is_json = answer.media_type == "application/json" or answer.media_type.endswith("+json")
     if not isinstance(body, dict) or not is_json:
         observed = answer.headers.get("content-type", "no content type")
@@ -158,6 +156,10 @@ def check_detail(ledger: Ledger, path: str, answer: LiveAnswer, body: Body, *, n
     if len(set(names)) < len(names):
         _find(ledger, "LV051", path, answer, f"{path} names a check twice", observed=listed(names))
     check_leaks(ledger, path, answer)
+    if any(check.get("details") for check in checks_of(body)):
+        ledger.saw("health", DETAILS_ITEM)
+    else:
+        ledger.missed("health", DETAILS_ITEM, "the service shows none: give its token in --token", is_due=False)
     word = _word(body)
     if word not in _UP_WORDS:
         message = f"{path} says {word!r}"
@@ -181,7 +183,8 @@ def _holds_secret(text: str) -> bool:
         return not Redactor().is_clean(text)
     # By key as well as by value: {"password": "…"} looks harmless to the rules over values. Marks are counted, since
     # what is redacted is also cut.
-    return json.dumps(Redactor().redact(parsed), default=str).count(REDACTED) > text.count(REDACTED)
+    shown = json.dumps(Redactor().redact({"body": parsed}), default=str)
+    return shown.count(REDACTED) > text.count(REDACTED)
 
 
 def _check_time(ledger: Ledger, path: str, answer: LiveAnswer, body: Body, *, now: float) -> None:
@@ -190,7 +193,7 @@ def _check_time(ledger: Ledger, path: str, answer: LiveAnswer, body: Body, *, no
         return
     try:
         age = now - datetime.fromisoformat(told).timestamp()
-    except ValueError:  # the schema has found it
+    except (ValueError, OverflowError):  # the schema has found it
         return
     if abs(age) > _CLOCK_SKEW_SECONDS:
         message = f"{path} is of {abs(age):.0f} s {'ago' if age > 0 else 'from now'}"
@@ -208,7 +211,8 @@ def check_repeats(ledger: Ledger, path: str, answers: Sequence[LiveAnswer], *, g
     """Hold that quick repetitions are answered from results that are kept: their age goes up."""
     ages: dict[str, list[float]] = {}
     for answer in answers:
-        for check in checks_of(_parsed(answer)):
+        body = _parsed(answer)
+        for check in checks_of(body) if isinstance(body, dict) else ():
             age = _age(check)
             if age is not None:
                 ages.setdefault(str(check.get("name")), []).append(age)
@@ -224,12 +228,16 @@ def _age(check: Body) -> float | None:
     return float(age) if isinstance(age, int | float) else None
 
 
-def _parsed(answer: LiveAnswer) -> Body:
+def _parsed(answer: LiveAnswer) -> object:
     try:
-        body = json.loads(answer.body)
+        return json.loads(answer.body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, dict) else {}
+        return None
+
+
+def _refuse_constant(name: str) -> float:
+    """Refuse NaN and the infinities, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def check_against_metrics(

@@ -18,7 +18,7 @@ from prethrift_backend.contracts import MetricsContract, find_contracts, load_he
 from prethrift_backend.verify import health_checks, live_probe, scrape_checks
 from prethrift_backend.verify._rules_live import READING_RULES, RULES
 from prethrift_backend.verify.findings import Outcome, Place
-from prethrift_backend.verify.health_checks import Body, HealthPaths
+from prethrift_backend.verify.health_checks import DETAILS_ITEM, Body, HealthPaths
 from prethrift_backend.verify.live_client import LiveAnswer, LiveClient, LiveClock, LiveLimits
 from prethrift_backend.verify.live_items import Ledger, Stage
 from prethrift_backend.verify.live_scrape import Scrape, read_scrape, samples_of
@@ -87,7 +87,10 @@ def verify_live(
     tokens = tuple(token for token in (options.tokens.health, options.tokens.metrics) if token)
     run = _Run(client, Ledger(tokens), contract, validator, options)
     begun = clock.monotonic()
-    run.go(str(folder / "health.schema.json"))
+    try:
+        run.go(str(folder / "health.schema.json"))
+    finally:
+        client.close()
     return _judged(run, seconds=clock.monotonic() - begun)
 
 
@@ -152,6 +155,8 @@ class _Run:
         if self.validator is not None:
             for path in self._health_paths:
                 self.ledger.promise("health", path, Place(schema_path))
+            if self.options.paths.health:
+                self.ledger.promise("health", DETAILS_ITEM, Place(schema_path))
 
     @property
     def _health_paths(self) -> list[str]:

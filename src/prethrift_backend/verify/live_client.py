@@ -6,7 +6,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -84,12 +84,25 @@ class LiveClient:
     base_url: str
     limits: LiveLimits = field(default_factory=LiveLimits)
     clock: LiveClock = field(default_factory=LiveClock)
-    transport: httpx.BaseTransport | None = None
+    transport: InitVar[httpx.BaseTransport | None] = None
     requests: int = field(default=0, init=False)
+    _client: httpx.Client = field(init=False)
     _next_at: float = field(default=0.0, init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, transport: httpx.BaseTransport | None) -> None:
         self.base_url = checked_url(self.base_url)
+        # No proxy of the environment, no .netrc: what is asked is the origin itself, with the tokens that were given.
+        self._client = httpx.Client(
+            transport=transport,
+            timeout=self.limits.timeout_seconds,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        """Let go of what the client holds."""
+        self._client.close()
 
     def ask(
         self,
@@ -101,16 +114,21 @@ class LiveClient:
     ) -> LiveAnswer:
         """Ask for a path of the origin.
 
-        Raises SpentError where no request is left, and UnreachableError where no whole answer came in time.
+        Raises SpentError where no request is left, UnreachableError where no whole answer came in time, and
+        LiveUsageError where the address or the token cannot be sent.
         """
         if not path.startswith("/") or path.startswith("//"):
             raise LiveUsageError(f"{path!r} is no path of {self.base_url}: it begins with one '/'; correct it")
         self._take_turn()
         sent = {"User-Agent": f"prethrift-backend/{__version__}", "Accept-Encoding": "identity", **(headers or {})}
         if token is not None:
+            if not (token.isascii() and token.isprintable()) or " " in token:
+                raise LiveUsageError("the token cannot be sent in a header: give visible ASCII without spaces")
             sent["Authorization"] = f"Bearer {token}"
         try:
             return self._exchange(method, self.base_url + path, sent)
+        except httpx.InvalidURL as error:
+            raise LiveUsageError(f"{self.base_url}{path} is no address: {error}; correct it") from error
         except httpx.HTTPError as error:
             reason = type(error).__name__ if isinstance(error, httpx.TimeoutException) else _reason(error)
             raise UnreachableError(f"{method} {self.base_url}{path} had no answer: {reason}") from error
@@ -126,16 +144,8 @@ class LiveClient:
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str]) -> LiveAnswer:
         begun = self.clock.monotonic()
-        # No proxy of the environment, no .netrc: what is asked is the origin itself, with the tokens that were given.
-        with (
-            httpx.Client(
-                transport=self.transport,
-                timeout=self.limits.timeout_seconds,
-                follow_redirects=False,
-                trust_env=False,
-            ) as client,
-            client.stream(method, url, headers={**headers, "Connection": "close"}) as response,
-        ):
+        self._client.cookies.clear()  # one of a balancer's would lead every request to the same worker
+        with self._client.stream(method, url, headers={**headers, "Connection": "close"}) as response:
             raw = self._read(response, begun)
             seconds = self.clock.monotonic() - begun
             body, fault = _decoded(raw, response.headers.get("content-encoding", "identity"))

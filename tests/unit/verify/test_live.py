@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 import respx
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.recorded_service import CONTRACTS, URL, RecordedService, Reply
 
 from prethrift_backend.exceptions import ContractError
@@ -108,6 +110,16 @@ def test_a_token_is_sent_to_its_own_endpoints_alone() -> None:
     assert sent == {"/metrics"}
 
 
+def test_no_cookie_is_sent_back() -> None:
+    """A balancer that ties a client to one worker by a cookie would hide the others."""
+    service = RecordedService()
+    service.header("/metrics", "set-cookie", "worker=1; Path=/")
+
+    service.verify()
+
+    assert not any("cookie" in request.headers for request in service.requests)
+
+
 def test_no_finding_shows_a_token_or_a_secret() -> None:
     """A report is read by more people than the endpoints are."""
     service = RecordedService()
@@ -183,6 +195,43 @@ def test_formats_are_checked() -> None:
 
     assert validator.is_valid("2026-11-25T00:00:00Z")
     assert not validator.is_valid("yesterday")
+
+
+@pytest.mark.parametrize("token", ["two words", "caf\u00e9", "line\nfeed"])
+def test_a_token_that_cannot_be_sent_is_refused(token: str) -> None:
+    """The text names no token."""
+    with pytest.raises(LiveUsageError, match="visible ASCII") as caught:
+        RecordedService().verify(LiveOptions(tokens=LiveTokens(metrics=token)))
+    assert token not in str(caught.value)
+
+
+def test_details_that_are_hidden_are_told_as_not_seen() -> None:
+    """What the service shows to its owner alone is named, and does not count against the coverage."""
+    service = RecordedService()
+    for check in service.bodies["/health"]["checks"]:
+        check["details"] = {}
+
+    run = service.verify()
+
+    reasons = {item.name: item.not_observed for item in run.outcome.items}
+    assert reasons["health details"] == "the service shows none: give its token in --token"
+    assert exit_status(run.outcome, "error") == VERIFIED
+
+
+@settings(max_examples=25)
+@given(body=st.binary(max_size=300) | st.text(alphabet='abc_{}="#\\\n 0123TYPEHL+Infle', max_size=300).map(str.encode))
+def test_no_answer_breaks_the_run(body: bytes) -> None:
+    """Whatever a service answers everywhere, the run ends with a verdict, and not with a success."""
+    service = RecordedService()
+
+    def spoil(_request: httpx.Request, reply: Reply) -> None:
+        reply.body = body
+
+    service.spoilers.append(spoil)
+
+    run = service.verify()
+
+    assert exit_status(run.outcome, "error") in (VIOLATED, INCONCLUSIVE)
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,8 @@ FAULTS: dict[str, tuple[str, Change]] = {
     ),
     "health is a page": ("LV058", lambda s: s.header("/health", "content-type", "text/html")),
     "health is no JSON": ("LV058", _health_body("/health/ready", b"OK")),
+    "health holds what is no JSON": ("LV058", _health_body("/health", b'{"uptime_seconds": NaN}')),
+    "health is nested without end": ("LV058", _health_body("/health", b"[" * 100_000)),
     "health is a list": ("LV058", _health_body("/health", b"[]")),
     "health_up says otherwise": ("LV059", lambda s: s.replace("health_up 1.0", "health_up 0.0")),
     "a check has another name in the metrics": (
