@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,7 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     with limits._lock:
         child = os.fork()
         if child == 0:
+            signal.alarm(60)  # one that waits for the lock would be there for ever
             os._exit(0 if limits.admit("a", MINUTELY) == 0 else 1)
     pid, status = os.waitpid(child, 0)
 

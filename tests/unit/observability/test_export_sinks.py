@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -156,6 +157,7 @@ def test_a_forked_child_does_not_wait_for_what_its_parent_notes() -> None:
     with watch._lock:
         child = os.fork()
         if child == 0:
+            signal.alarm(60)  # one that waits for the lock would be there for ever
             watch.dropped("otlp", "queue_full", 1)
             watch.exported("otlp", "traces", "retry")
             os._exit(0)
