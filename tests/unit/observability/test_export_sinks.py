@@ -139,6 +139,20 @@ def test_a_receiver_that_is_away_is_two_lines() -> None:
     assert told[0]["detail"] == "connection refused"
 
 
+def test_after_a_recovery_the_next_loss_is_news() -> None:
+    """A receiver that takes spans again and then loses some has a second line, and another receiver's has none."""
+    recorder = Recorder()
+    watch = ExportLog(recorder.telemetry)
+
+    watch.dropped("otlp", "queue_full", 1)
+    watch.dropped("jaeger", "queue_full", 1)
+    watch.exported("otlp", "traces", "success")
+    watch.dropped("otlp", "queue_full", 1)
+    watch.dropped("jaeger", "queue_full", 1)
+
+    assert [line["exporter"] for line in recorder.lines("spans_dropped")] == ["otlp", "jaeger", "otlp"]
+
+
 def test_pushed_metrics_do_not_hide_lost_spans() -> None:
     """A success of the other signal to the same receiver does not make the next drop news again."""
     recorder = Recorder()
