@@ -31,6 +31,7 @@ from prethrift_backend.observability import (
     setup,
 )
 from prethrift_backend.observability._queue import Limits
+from prethrift_backend.observability._sentry_transport import _MAX_EVENT_BYTES
 from prethrift_backend.observability._writer import _CAPACITY
 from prethrift_backend.observability.exporters import make_transports
 from prethrift_backend.observability.redaction import redact
@@ -253,9 +254,11 @@ def test_bounds_are_those_of_the_code() -> None:
     values = [
         limits.queue_spans,
         limits.batch_spans,
+        limits.batch_characters,
         limits.gather_seconds,
         limits.timeout_seconds,
         limits.longest_pause_seconds,
+        _MAX_EVENT_BYTES,
         _CAPACITY,
         setup._CLOSING_SECONDS,
     ]
