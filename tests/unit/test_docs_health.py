@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml  # type: ignore[import-untyped] # ships no types
+import yaml
 from fastapi.routing import APIRoute
 from pydantic import SecretStr
 from tests.unit.health._parts import Harness, health_validator
