@@ -48,6 +48,9 @@ from prethrift_backend.contracts.model import (
 )
 
 _PRESENCE: Final = re.compile(r"always|after-traffic|after-error|if=[a-z][a-z0-9_-]*")
+_FAMILY_KINDS: Final = get_args(FamilyKind)
+_LABEL_KINDS: Final = get_args(LabelKind)
+_ACROSS: Final = get_args(Across)
 _STABILITIES: Final = ("development", "beta", "stable")
 
 
@@ -237,8 +240,8 @@ class _Reader:
     def _read_type(self, tokens: list[Token]) -> None:
         draft = self._named_draft(tokens, "TYPE family counter")
         kind = operand(tokens, 2, "TYPE family counter")
-        if kind.text not in get_args(FamilyKind):
-            allowed = "|".join(get_args(FamilyKind))
+        if kind.text not in _FAMILY_KINDS:
+            allowed = "|".join(_FAMILY_KINDS)
             raise FaultError(
                 kind.column, f"type {kind.text!r} is not supported", f"it is one of {allowed}", "choose one"
             )
@@ -249,7 +252,7 @@ class _Reader:
     def _read_meta(self, tokens: list[Token]) -> None:
         draft = self._named_draft(tokens, "META family stability=stable")
         given = options(tokens[2:], ("stability", "since", "owner", "unit", "expires", "across"))
-        for name, allowed in (("stability", _STABILITIES), ("across", get_args(Across))):
+        for name, allowed in (("stability", _STABILITIES), ("across", _ACROSS)):
             token = given.get(name)
             if token is not None and token.text not in allowed:
                 rule = f"it is one of {'|'.join(allowed)}"
@@ -264,8 +267,8 @@ class _Reader:
         form = "LABEL family label enum a|b"
         draft, name, kind = self._named_draft(tokens, form), operand(tokens, 2, form), operand(tokens, 3, form)
         check_label_name(name)
-        if kind.text not in get_args(LabelKind):
-            allowed = ", ".join(get_args(LabelKind))
+        if kind.text not in _LABEL_KINDS:
+            allowed = ", ".join(_LABEL_KINDS)
             raise FaultError(
                 kind.column, f"label kind {kind.text!r} is unknown", f"it is one of {allowed}", "choose one"
             )
