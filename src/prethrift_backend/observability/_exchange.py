@@ -134,8 +134,11 @@ class Exchange:
     def leave(self) -> None:
         """Bring back what was current before."""
         self._open.discard(self)
+        try:
+            context.leave_request(self._request_token)
+        except ValueError:  # given up by its server, and closed by the collector: there nothing of ours is current
+            return
         detach(self._span_token)
-        context.leave_request(self._request_token)
 
     def _seconds(self) -> float:
         return self._monotonic() - self._started

@@ -1,9 +1,11 @@
 """Rare ways in which a request, a handshake or a lifespan ends, and what is said of it all the same."""
 
 import asyncio
+import contextvars
 import gc
+import logging
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -116,6 +118,43 @@ async def test_a_fault_is_told_of_although_its_answer_was_stopped(recorder: Reco
     await asyncio.gather(request, return_exceptions=True)
 
     assert [line["event"] for line in recorder.lines()] == ["request_failed", "request_completed"]
+
+
+class Pending:
+    """What no loop has to be there for to be waited for."""
+
+    def __await__(self) -> Generator[None, None, NoReturn]:
+        """Wait for ever."""
+        while True:
+            yield
+
+
+def test_a_request_that_is_given_up_ends_quietly(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that stops at once leaves requests for the collector to close, wherever that runs."""
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+
+    request = instrument(app, recorder.telemetry)(http_scope(), Pending, sends())
+    contextvars.Context().run(request.send, None)
+    request.close()
+
+    assert [line["event"] for line in recorder.lines()] == ["request_completed"]
+    assert (recorder.sample("http_requests_in_progress"), caplog.messages) == (0, [])
+
+
+async def test_the_server_does_not_repeat_what_broke_because_the_client_left(recorder: Recorder) -> None:
+    """A server writes a traceback at ERROR for whatever is raised; a client that left is no fault."""
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+        raise RuntimeError("nobody is there")
+
+    answer = await drive(instrument(app, recorder.telemetry), http_scope(), [{"type": "http.disconnect"}])
+    assert answer.error is not None
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=answer.error)
+
+    assert [(line["event"], line["status_code"]) for line in recorder.lines()] == [("request_completed", 499)]
 
 
 async def test_a_user_without_text_costs_no_span() -> None:
