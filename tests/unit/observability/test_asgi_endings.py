@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 from fastapi import FastAPI
+from opentelemetry.trace import INVALID_SPAN, get_current_span
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -21,7 +22,7 @@ from tests.support.traced_recorder import TracedRecorder
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import bind_user, instrument
 from prethrift_backend.observability._names import UNMATCHED
-from prethrift_backend.observability.context import current_signals
+from prethrift_backend.observability.context import current_request, current_signals
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 TRAILED: Message = {**START, "trailers": True}
@@ -118,6 +119,16 @@ async def test_a_fault_is_told_of_although_its_answer_was_stopped(recorder: Reco
     await asyncio.gather(request, return_exceptions=True)
 
     assert [line["event"] for line in recorder.lines()] == ["request_failed", "request_completed"]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_a_request_leaves_no_span_behind(recorder: Recorder, kind: str) -> None:
+    """A server may serve the next request in the same context: neither span nor request is current any more."""
+    app = sends(START, LAST) if kind == "http" else sends({"type": "websocket.close"})
+
+    await drive(instrument(app, recorder.telemetry), {**http_scope(), "type": kind})
+
+    assert (get_current_span(), current_request()) == (INVALID_SPAN, None)
 
 
 class Pending:
