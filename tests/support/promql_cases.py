@@ -121,6 +121,7 @@ WRONG: Final[tuple[tuple[str, str, str], ...]] = (
     ("panel", "sum by (le) (rate(http_request_duration_seconds_count[5m]))", "PQ003"),
     ("panel", "sum without (route) (rate(http_requests_total[5m]))", "PQ003"),
     ("panel", "queue_length * on (instance, job) group_left (commit) build_info", "PQ003"),
+    ("panel", f"sum by (le) (histogram_quantile(0.9, rate({_BUCKETS}[5m])))", "PQ003"),
     ("panel", "max by (state) (sum by (job) (pool_connections))", "PQ003"),
     # PQ004: value not allowed
     ("panel", 'rate(search_operations_total{search_type="image"}[5m])', "PQ004"),
@@ -255,6 +256,10 @@ RIGHT: Final[tuple[tuple[str, str], ...]] = (
     ("panel", '{__name__=~"pool_.*"}'),
     ("panel", '{__name__="queue_length"}'),
     ("panel", "resets(http_requests_total[1h])"),
+    ("panel", "max_over_time(queue_length[5m]) / min_over_time(queue_length[5m])"),
+    ("panel", 'rate(http_requests_total{endpoint!=""}[5m])'),
+    ("panel", "sum by (instance) (topk(3, queue_length))"),
+    ("panel", "sum by (version) (queue_length * on (instance, job) group_left (version) build_info)"),
     ("panel", "queue_length or vector(0)"),
     ("panel", "ALERTS"),
     ("record", "sum by (endpoint) (rate(http_requests_total[5m]))"),

@@ -81,6 +81,21 @@ def test_levels_follow_how_sure_it_is(known: Known) -> None:
     assert list(levels.values()) == [["error"], ["warning"], ["warning"], ["info"]]
 
 
+def test_side_of_a_comparison_counts(known: Known) -> None:
+    """PQ007: 10 is never below a quantile whose highest bucket is 10, and may be equal to it."""
+    quantile = "histogram_quantile(0.9, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))"
+
+    assert [finding.rule for finding in _lint(known, "alert", f"10 < {quantile}")] == ["PQ007"]
+    assert _lint(known, "alert", f"10 <= {quantile}") == []
+
+
+def test_two_scrapes_are_enough_for_a_warning_only(known: Known) -> None:
+    """PQ008: a range of exactly two scrapes has a result, until one is missed."""
+    found = _lint(known, "panel", "rate(http_requests_total[30s])")
+
+    assert [(finding.rule, finding.level) for finding in found] == [("PQ008", "warning")]
+
+
 @pytest.mark.parametrize(
     ("labels", "annotations", "levels"),
     [
