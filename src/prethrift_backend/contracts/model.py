@@ -167,6 +167,7 @@ class Scrape:
     path: str = "/metrics"
     interval_seconds: float = 15.0
     timeout_seconds: float = 10.0
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ class Budget:
     series: int | None = None
     bytes: int | None = None
     scrape_seconds: float | None = None
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,7 @@ class _Reader:
             path=given["path"].text if "path" in given else "/metrics",
             interval_seconds=seconds(given["interval"]) if "interval" in given else 15.0,
             timeout_seconds=seconds(given["timeout"]) if "timeout" in given else 10.0,
+            line=self._line,
         )
 
     def _read_budget(self, tokens: list[Token]) -> None:
@@ -229,6 +230,7 @@ class _Reader:
             series=count(given.get("series")),
             bytes=count(given.get("bytes")),
             scrape_seconds=number(given["scrape_seconds"]) if "scrape_seconds" in given else None,
+            line=self._line,
         )
 
     def _read_help(self, tokens: list[Token]) -> None:

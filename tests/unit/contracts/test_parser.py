@@ -36,6 +36,7 @@ def test_header_gives_version_scrape_and_budget() -> None:
     assert (contract.scrape.job, contract.scrape.path) == ("api", "/m")
     assert (contract.scrape.interval_seconds, contract.scrape.timeout_seconds) == (30.0, 2.5)
     assert (contract.budget.series, contract.budget.bytes, contract.budget.scrape_seconds) == (10, 20, 0.5)
+    assert (contract.scrape.line, contract.budget.line) == (2, 3)
 
 
 def test_sha256_is_of_the_text() -> None:
