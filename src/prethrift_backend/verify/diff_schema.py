@@ -398,7 +398,10 @@ def _conditions(node: Node) -> tuple[Node | None, ...]:
 
 def _objects(old: Node, new: Node, path: str) -> Differences:
     for name in old.required:
-        if name not in new.required and _may_have(new, name):
+        # One that may no longer be there at all is told of as gone, with the properties.
+        is_named = name in old.properties or name in new.properties
+        is_gone = is_named and _may_have(old, name) and not _may_have(new, name)
+        if name not in new.required and not is_gone:
             message = f"{_below(path, name)} is no longer required"
             yield Difference("H003", _below(path, name), message, expected="required", observed="optional")
     for name in new.required:
