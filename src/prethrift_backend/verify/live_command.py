@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from prethrift_backend.contracts import find_contracts
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
+from prethrift_backend.verify.exceptions import load_exceptions
 from prethrift_backend.verify.reports import Request
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def verify(arguments: argparse.Namespace) -> None:
             raise
         _refuse(f"verify needs the module {error.name!r}: pip install 'prethrift-backend[contracts]'")
     try:
+        load_exceptions(find_contracts(arguments.contracts))  # before anything is asked, not when the report is written
         options = _options(arguments)
         tokens = options.tokens
         run = live.verify_live(arguments.url, arguments.contracts, options=options)
