@@ -75,6 +75,7 @@ def test_a_process_without_its_database_keeps_its_contract(
     with _backend(proxied_database_url, **store) as (process, address):
         process.wait_for(lambda: _is_ready(address), 120)
         database_proxy.refuse()
+        database_proxy.cut()  # the connections that are there, too: the probe's own lives for a minute
         process.wait_for(lambda: _is_ready(address, 503), 60)
 
         done = _verify(address)
