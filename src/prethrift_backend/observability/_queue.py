@@ -8,7 +8,6 @@ batch until one arrives.
 from __future__ import annotations
 
 import atexit
-import os
 import random
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Final, TypeAlias
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
 
+from prethrift_backend.observability._forking import restart_in_children
 from prethrift_backend.observability._pace import Pace
 from prethrift_backend.observability.export_protocols import DropReason, ExportWatch, Reply, Transport
 
@@ -132,8 +132,8 @@ class ExportQueue:
         """Start the thread."""
         self._thread = threading.Thread(target=self._run, name=f"prethrift-export-{self.name}", daemon=True)
         self._thread.start()
-        _queues.add(self)
-        _prepare_process()
+        restart_in_children(self)
+        _close_at_exit(self)
 
     def put(self, span: ReadableSpan) -> None:
         """Take one span; never waits, never raises."""
@@ -319,20 +319,14 @@ def close_together(queues: Iterable[ExportQueue], *, deadline: float) -> None:
 
 
 _queues: weakref.WeakSet[ExportQueue] = weakref.WeakSet()
-_process_is_prepared = threading.Event()
+_exit_is_prepared = threading.Event()
 
 
-def _prepare_process() -> None:
-    # A hook cannot be taken back, so there is one of each for all queues, set when the first one starts.
-    if not _process_is_prepared.is_set():
-        _process_is_prepared.set()
-        os.register_at_fork(after_in_child=_restart_queues)
+def _close_at_exit(queue: ExportQueue) -> None:
+    _queues.add(queue)
+    if not _exit_is_prepared.is_set():
+        _exit_is_prepared.set()
         atexit.register(_close_queues)
-
-
-def _restart_queues() -> None:
-    for queue in tuple(_queues):
-        queue.restart_after_fork()
 
 
 def _close_queues() -> None:

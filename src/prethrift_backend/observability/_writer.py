@@ -11,7 +11,6 @@ import os
 import queue
 import select
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
+from prethrift_backend.observability._forking import restart_in_children
 
 
 class Output(Protocol):
@@ -159,8 +159,7 @@ class Writer:
         self._capacity_bytes = capacity_bytes
         self._is_closed = False
         self._start()
-        _writers.add(self)
-        _prepare_fork()
+        restart_in_children(self)
         # The thread is a daemon, so that one stuck at a dead terminal cannot keep the process alive.
         atexit.register(self.close)
 
@@ -274,19 +273,3 @@ class Writer:
         self._lost += count
         with suppress(Exception):
             self._on_drop(count)
-
-
-_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
-_fork_is_prepared = threading.Event()
-
-
-def _prepare_fork() -> None:
-    # A hook cannot be taken back, so there is one for all writers, set when the first one starts.
-    if not _fork_is_prepared.is_set():
-        _fork_is_prepared.set()
-        os.register_at_fork(after_in_child=_restart_writers)
-
-
-def _restart_writers() -> None:
-    for writer in tuple(_writers):
-        writer.restart_after_fork()

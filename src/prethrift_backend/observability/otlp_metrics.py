@@ -6,12 +6,10 @@ several shows the sum of all, which added up by a receiver would count everythin
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -21,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import Metric
 
 from prethrift_backend.config import Settings
+from prethrift_backend.observability._forking import restart_in_children
 from prethrift_backend.observability._metric_points import (
     Ledger,
     Point,
@@ -106,8 +105,7 @@ class PeriodicPush:
         """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="prethrift-metrics-push", daemon=True)
         self._thread.start()
-        _pushes.add(self)
-        _prepare_fork()
+        restart_in_children(self)
 
     def close(self, deadline: float) -> None:
         """Push once more until ``deadline`` (of ``time.monotonic``) and stop; repeatable."""
@@ -204,19 +202,3 @@ def make_metrics_push(
     push = PeriodicPush(metrics.own_metrics, open_otlp(settings), watch, plan=plan)
     push.start()
     return push
-
-
-_pushes: weakref.WeakSet[PeriodicPush] = weakref.WeakSet()
-_fork_is_prepared = threading.Event()
-
-
-def _prepare_fork() -> None:
-    # A hook cannot be taken back, so there is one for all pushes, set when the first one starts.
-    if not _fork_is_prepared.is_set():
-        _fork_is_prepared.set()
-        os.register_at_fork(after_in_child=_restart_pushes)
-
-
-def _restart_pushes() -> None:
-    for push in tuple(_pushes):
-        push.restart_after_fork()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import uuid4
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
+from prethrift_backend.observability._forking import restart_in_children
 from prethrift_backend.observability.redaction import REDACTED, Plain, Redactor, redact_query
 
 INSTANCE_ID: Final = "service.instance.id"
@@ -53,8 +52,7 @@ class ProcessResource(Resource):
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self._set(attributes)
-        _resources[id(self)] = self
-        _prepare_fork()
+        restart_in_children(self)
 
     def _set(self, attributes: Mapping[str, Any]) -> None:
         super().__init__(attributes)
@@ -68,7 +66,7 @@ class ProcessResource(Resource):
         others = {key: value for key, value in other.attributes.items() if key != INSTANCE_ID}
         return super().merge(Resource(others, other.schema_url)) if others or other.schema_url else self
 
-    def become_child(self) -> None:
+    def restart_after_fork(self) -> None:
         """Take a new ``service.instance.id``, where there was one."""
         if INSTANCE_ID in self.attributes:
             self._set({**self.attributes, INSTANCE_ID: str(uuid4())})
@@ -78,23 +76,6 @@ class ProcessResource(Resource):
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other)
-
-
-# By identity: their hash changes.
-_resources: Final[WeakValueDictionary[int, ProcessResource]] = WeakValueDictionary()
-_fork_is_prepared: Final = threading.Event()
-
-
-def _prepare_fork() -> None:
-    # A hook cannot be taken back, so there is one for all resources, set when the first one is made.
-    if not _fork_is_prepared.is_set():
-        _fork_is_prepared.set()
-        os.register_at_fork(after_in_child=_renew_resources)
-
-
-def _renew_resources() -> None:
-    for resource in tuple(_resources.values()):
-        resource.become_child()
 
 
 class _RedactedSpan(ReadableSpan):

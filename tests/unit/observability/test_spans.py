@@ -175,7 +175,7 @@ def test_a_child_is_an_instance_of_its_own() -> None:
     shared = ProcessResource({"service.name": "shop", "service.instance.id": "one"})
     before = hash(shared)
 
-    shared.become_child()
+    shared.restart_after_fork()
 
     assert shared.attributes["service.name"] == "shop"
     assert shared.attributes["service.instance.id"] != "one"
@@ -188,7 +188,7 @@ def test_a_process_without_an_instance_gets_none() -> None:
     """A child says no more of itself than its parent did."""
     shared = ProcessResource({"service.name": "shop"})
 
-    shared.become_child()
+    shared.restart_after_fork()
 
     assert shared.attributes == {"service.name": "shop"}
 
