@@ -78,9 +78,9 @@ def lint_paths(paths: Iterable[Path], known: Known) -> Outcome:
     Raises ContractError where a path is neither, nor a folder of them.
     """
     rules, dashboards = sort_paths(paths)
-    rule_findings, alerts = lint_rule_files(rules, known)
-    # Panels may ask for what the rules record.
-    widened = know_rules([read_rule_file(path) for path in rules], known)
+    files = [read_rule_file(path) for path in rules]
+    widened = know_rules(files, known)  # panels, too, may ask for what the rules record
+    rule_findings, alerts = lint_rule_files(files, widened)
     panel_findings, panels = lint_dashboards(dashboards, widened)
     target = ", ".join(map(str, [*rules, *dashboards]))
     return Outcome("lint-queries", findings=(*rule_findings, *panel_findings), items=(*alerts, *panels), target=target)

@@ -54,12 +54,13 @@ class RuleFile:
         return (rule for group in self.groups for rule in group.rules)
 
 
-def lint_rule_files(paths: Iterable[Path], known: Known) -> tuple[list[Finding], list[Item]]:
-    """Return what is wrong with rule files that are loaded together, and every rule that was looked at."""
-    files = [read_rule_file(path) for path in paths]
-    widened = know_rules(files, known)
+def lint_rule_files(files: Sequence[RuleFile], known: Known) -> tuple[list[Finding], list[Item]]:
+    """Return what is wrong with rule files that are loaded together, and every rule that was looked at.
+
+    ``known`` is what `know_rules` returns for them.
+    """
     items = [Item("alerts", rule.name, rule.place) for file in files for rule in file.rules]
-    return [finding for file in files for finding in _lint(file, widened)], items
+    return [finding for file in files for finding in _lint(file, known)], items
 
 
 def know_rules(files: Sequence[RuleFile], known: Known) -> Known:

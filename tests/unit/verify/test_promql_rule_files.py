@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.promql_cases import RIGHT, WRONG, make_contract
 
-from prethrift_backend.verify.findings import Finding
+from prethrift_backend.verify.findings import Finding, Item
 from prethrift_backend.verify.promql import Known
 from prethrift_backend.verify.promql_tree import QueryError, parse
-from prethrift_backend.verify.rule_files import duration_seconds, lint_rule_files, read_rule_file
+from prethrift_backend.verify.rule_files import duration_seconds, know_rules, lint_rule_files, read_rule_file
 
 GOOD = """\
 groups:
@@ -55,8 +56,13 @@ def _write(folder: Path, text: str, name: str = "rules.yml") -> Path:
     return path
 
 
+def _lint_files(paths: Sequence[Path], known: Known) -> tuple[list[Finding], list[Item]]:
+    files = [read_rule_file(path) for path in paths]
+    return lint_rule_files(files, know_rules(files, known))
+
+
 def _lint(path: Path, known: Known) -> list[Finding]:
-    return lint_rule_files([path], known)[0]
+    return _lint_files([path], known)[0]
 
 
 def _rule(expression: str, *, kind: str = "alert: A") -> str:
@@ -66,7 +72,7 @@ def _rule(expression: str, *, kind: str = "alert: A") -> str:
 
 def test_good_file_has_no_findings(tmp_path: Path, known: Known) -> None:
     """Recorded names, their labels and an alert on absence beside the one on up are all understood."""
-    findings, items = lint_rule_files([_write(tmp_path, GOOD)], known)
+    findings, items = _lint_files([_write(tmp_path, GOOD)], known)
 
     assert findings == []
     assert [item.name for item in items] == ["endpoint:errors:ratio5m", "Errors", "Down", "Gone"]
@@ -98,7 +104,7 @@ def test_files_know_one_another(tmp_path: Path, known: Known) -> None:
     alert = _write(tmp_path, _rule("all:queue > 5"), "a.yml")
 
     assert [finding.rule for finding in _lint(alert, known)] == ["PQ002"]
-    assert lint_rule_files([alert, record], known)[0] == []
+    assert _lint_files([alert, record], known)[0] == []
 
 
 def test_the_same_rule_twice_and_slow_groups_are_found(tmp_path: Path, known: Known) -> None:
