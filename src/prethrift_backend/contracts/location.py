@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from prethrift_backend.contracts.log_parser import parse_logs
 from prethrift_backend.contracts.logs import LogsContract
@@ -23,6 +23,7 @@ _PACKAGED = Path(__file__).parent / "data"
 _SOURCE_TREE = Path(__file__).parents[3] / "contracts"
 
 _Loaded = TypeVar("_Loaded")
+_Parsed_co = TypeVar("_Parsed_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,7 @@ def load_metrics(directory: Path | None = None) -> MetricsContract:
 
     Raises ContractError where the file is missing or has faults.
     """
-    path = find_contracts(directory) / "metrics.txt"
-    return parse_metrics(_read(path), source=str(path))
+    return _parsed(directory, "metrics.txt", parse_metrics)
 
 
 def load_logs(directory: Path | None = None) -> LogsContract:
@@ -69,8 +69,7 @@ def load_logs(directory: Path | None = None) -> LogsContract:
 
     Raises ContractError where the file is missing or has faults.
     """
-    path = find_contracts(directory) / "logs.txt"
-    return parse_logs(_read(path), source=str(path))
+    return _parsed(directory, "logs.txt", parse_logs)
 
 
 def load_spans(directory: Path | None = None) -> SpansContract:
@@ -78,8 +77,7 @@ def load_spans(directory: Path | None = None) -> SpansContract:
 
     Raises ContractError where the file is missing or has faults.
     """
-    path = find_contracts(directory) / "spans.txt"
-    return parse_spans(_read(path), source=str(path))
+    return _parsed(directory, "spans.txt", parse_spans)
 
 
 def load_settings_contract(directory: Path | None = None) -> SettingsContract:
@@ -87,8 +85,7 @@ def load_settings_contract(directory: Path | None = None) -> SettingsContract:
 
     Raises ContractError where the file is missing or has faults.
     """
-    path = find_contracts(directory) / "settings.txt"
-    return parse_settings(_read(path), source=str(path))
+    return _parsed(directory, "settings.txt", parse_settings)
 
 
 def load_health_schema(directory: Path | None = None) -> dict[str, Any]:
@@ -131,6 +128,15 @@ def load_contracts(directory: Path | None = None) -> Contracts:
     if errors or metrics is None:
         raise _joined(errors)
     return Contracts(folder, metrics, logs, spans, settings, health_schema)
+
+
+class _Parse(Protocol[_Parsed_co]):
+    def __call__(self, text: str, *, source: str) -> _Parsed_co: ...
+
+
+def _parsed(directory: Path | None, name: str, parse: _Parse[_Parsed_co]) -> _Parsed_co:
+    path = find_contracts(directory) / name
+    return parse(_read(path), source=str(path))
 
 
 def _joined(errors: list[ContractError]) -> ContractError:

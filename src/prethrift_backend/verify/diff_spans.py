@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from prethrift_backend.contracts.spans import (
     SpanAttribute,
@@ -27,6 +27,8 @@ from prethrift_backend.verify.diff_values import (
     named,
     paired,
 )
+
+_Part = TypeVar("_Part", SpanEvent, SpanLink)
 
 _EFFECTS: Final[Mapping[ValueEffect, str]] = {
     "gone": "S010",
@@ -197,30 +199,30 @@ def _is_promised(attribute: PromisedValue) -> bool:
 
 
 def _event_changes(old: SpanPromise, new: SpanPromise) -> Iterator[Change]:
-    before, after = {e.name: e for e in old.events}, {e.name: e for e in new.events}
-    gone, kept, added = paired(before, after)
-    for name in gone:
-        yield replace(
-            _change(old, "S011", f"event {name} of {old.key} is gone", line=new.line), name=f"{old.key}.{name}"
-        )
-    for name, was, now in kept:
-        yield from _count_changes(old, was, now)
+    before, after = {event.name: event for event in old.events}, {event.name: event for event in new.events}
+    yield from _part_changes("event", old, new, before, after)
+    for name, was, now in paired(before, after)[1]:
         yield from _attribute_changes(f"{old.key}.{name}", old.stability, was.attributes, now.attributes, line=now.line)
-    for name in added:
-        yield replace(_change(old, "S007", f"event {name} of {old.key} is new", line=after[name].line), use=None)
 
 
 def _link_changes(old: SpanPromise, new: SpanPromise) -> Iterator[Change]:
     before, after = {link.name: link for link in old.links}, {link.name: link for link in new.links}
+    yield from _part_changes("link", old, new, before, after)
+
+
+def _part_changes(
+    what: str, old: SpanPromise, new: SpanPromise, before: Mapping[str, _Part], after: Mapping[str, _Part]
+) -> Iterator[Change]:
+    """Compare what events and links have in common: whether they are there, and how often."""
     gone, kept, added = paired(before, after)
     for name in gone:
-        yield replace(
-            _change(old, "S011", f"link {name} of {old.key} is gone", line=new.line), name=f"{old.key}.{name}"
-        )
+        change = _change(old, "S011", f"{what} {name} of {old.key} is gone", line=new.line)
+        yield replace(change, name=f"{old.key}.{name}")
     for _, was, now in kept:
         yield from _count_changes(old, was, now)
     for name in added:
-        yield replace(_change(old, "S007", f"link {name} of {old.key} is new", line=after[name].line), use=None)
+        change = _change(old, "S007", f"{what} {name} of {old.key} is new", line=after[name].line)
+        yield replace(change, use=None)
 
 
 def _count_changes(span: SpanPromise, old: SpanEvent | SpanLink, new: SpanEvent | SpanLink) -> Iterator[Change]:
