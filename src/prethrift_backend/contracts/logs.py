@@ -64,10 +64,6 @@ class LogsContract:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {event.name: event for event in reversed(self.events)})
 
-    def has_event(self, name: str) -> bool:
-        """Say whether the contract names this event."""
-        return name in self._by_name
-
     def event(self, name: str) -> LogEvent:
         """Return the event of this name.
 

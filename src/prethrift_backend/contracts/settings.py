@@ -72,10 +72,6 @@ class SettingsContract:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {setting.name: setting for setting in reversed(self.settings)})
 
-    def has_setting(self, name: str) -> bool:
-        """Say whether the contract names this setting."""
-        return name in self._by_name
-
     def setting(self, name: str) -> Setting:
         """Return the setting of this name.
 

@@ -121,10 +121,6 @@ class SpansContract:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_key", {span.key: span for span in reversed(self.spans)})
 
-    def has_span(self, key: str) -> bool:
-        """Say whether the contract has a span of this key."""
-        return key in self._by_key
-
     def span(self, key: str) -> SpanPromise:
         """Return the span of this key.
 

@@ -152,7 +152,7 @@ class Pipeline:
         try:
             request = context.current_request()
             line = self._begin(level, logger, event)
-            self._add_identity(line, request)
+            self._add_identity(line, request, _current_ids() or _own_ids(request))
             if error is not None:
                 line["exception"] = describe_exception(error, redactor=self._options.redactor)
             self._add_fields(line, event, fields)
@@ -175,13 +175,7 @@ class Pipeline:
             **self._static,
         }
         request = context.current_request()
-        if request is None or request.trace_id is None or self._options.has_datadog_ids:
-            self._add_identity(line, request)
-        else:
-            line["request_id"] = request.request_id
-            if request.user_id is not None:
-                line["user_id"] = self._short(text_of(request.user_id))
-            line["trace_id"], line["span_id"] = request.trace_id, request.span_id
+        self._add_identity(line, request, _own_ids(request) or _current_ids())
         self._add_fields(line, event, fields)
         self._emit(line)
 
@@ -208,12 +202,11 @@ class Pipeline:
     def _short(self, name: str) -> str:
         return self._redact_text(name)[:_MAX_NAME]
 
-    def _add_identity(self, line: dict[str, Any], request: RequestContext | None) -> None:
+    def _add_identity(self, line: dict[str, Any], request: RequestContext | None, ids: tuple[str, str] | None) -> None:
         if request is not None:
             line["request_id"] = request.request_id
             if request.user_id is not None:
                 line["user_id"] = self._short(text_of(request.user_id))
-        ids = _trace_ids(request)
         if ids is None:
             return
         line["trace_id"], line["span_id"] = ids
@@ -245,14 +238,19 @@ class Pipeline:
                 writer.put(rendered, urgent=urgent)
 
 
-def _trace_ids(request: RequestContext | None) -> tuple[str, str] | None:
-    """Return trace and span as hexadecimal text: of the current span, else of the request's own."""
+def _current_ids() -> tuple[str, str] | None:
+    """Return trace and span of the current span, as hexadecimal text."""
     span = get_current_span()
     # Sampled or not: an id that leads to no trace still joins the lines of one request across services.
     if span is not INVALID_SPAN:
         ids = span.get_span_context()
         if ids.is_valid:
             return f"{ids.trace_id:032x}", f"{ids.span_id:016x}"
+    return None
+
+
+def _own_ids(request: RequestContext | None) -> tuple[str, str] | None:
+    """Return trace and span of the request's own span."""
     if request is not None and request.trace_id is not None and request.span_id is not None:
         return request.trace_id, request.span_id
     return None
