@@ -194,8 +194,8 @@ def _register_runtime(registry: CollectorRegistry) -> None:
             collector(registry=registry)
 
 
-class _Refused:
-    """What ``labels`` returns for a series that may not exist; it keeps nothing."""
+class NoSeries:
+    """What ``labels`` returns for a series that may not exist, or that nobody would read; it keeps nothing."""
 
     def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
         """Forget the amount."""
@@ -210,7 +210,7 @@ class _Refused:
         """Forget the amount."""
 
 
-_REFUSED: Final = _Refused()
+NO_SERIES: Final = NoSeries()
 
 
 class BoundFamily(Collector, Generic[ChildT]):
@@ -315,7 +315,7 @@ class BoundFamily(Collector, Generic[ChildT]):
         return Single(child, self.family, values)
 
     def _refuse(self) -> ChildT:
-        return cast(ChildT, _REFUSED)
+        return cast(ChildT, NO_SERIES)
 
     def _violate(self, label: str, fault: str) -> None:
         self._report(self.family.name, label, fault)

@@ -42,6 +42,7 @@ from prethrift_backend.observability._names import (
 )
 from prethrift_backend.observability.child_spans import OUTCOME, Attribute, exemplar_of, is_cancellation, note_end
 from prethrift_backend.observability.logs import get_logger
+from prethrift_backend.observability.metrics import NO_SERIES
 from prethrift_backend.observability.redaction import text_of
 
 Exemplar = dict[str, str] | None
@@ -68,22 +69,6 @@ class Child(Protocol):
         ...
 
 
-class _NullChild:
-    """The series that nobody reads: no telemetry is configured, or its contract has no such family."""
-
-    def inc(self, amount: float = 1, exemplar: Exemplar = None) -> None:
-        """Do nothing."""
-
-    def set(self, value: float) -> None:
-        """Do nothing."""
-
-    def observe(self, amount: float, exemplar: Exemplar = None) -> None:
-        """Do nothing."""
-
-
-_NULL: Final = _NullChild()
-
-
 class FamilyProxy:
     """A metric family by name; ``labels`` finds the series in the current `Telemetry`."""
 
@@ -96,7 +81,7 @@ class FamilyProxy:
         """Return the series with these labels; one that does nothing where there is no telemetry or no such family."""
         signals = context.current_signals()
         family = None if signals is None else signals.metrics.find(self._name)
-        return _NULL if family is None else cast("Child", family.labels(**labels))
+        return NO_SERIES if family is None else cast("Child", family.labels(**labels))
 
 
 HTTP_REQUESTS: Final = FamilyProxy(HTTP_REQUESTS_TOTAL)
