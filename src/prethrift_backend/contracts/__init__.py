@@ -5,7 +5,6 @@ package finds them, parses them with errors that name file, line and column, and
 them while the process runs stands in the layers above.
 """
 
-from prethrift_backend.contracts.formatting import format_contract
 from prethrift_backend.contracts.location import (
     Contracts,
     find_contracts,
@@ -59,7 +58,6 @@ __all__ = [
     "SpansContract",
     "ValueType",
     "find_contracts",
-    "format_contract",
     "load_contracts",
     "load_health_schema",
     "load_logs",

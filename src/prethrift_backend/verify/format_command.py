@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prethrift_backend.contracts import find_contracts, format_contract
+from prethrift_backend.contracts import find_contracts
+from prethrift_backend.contracts.formatting import format_contract  # a server that starts does without it
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.command_line import add_contracts_option
 from prethrift_backend.verify.verdict import UNUSABLE

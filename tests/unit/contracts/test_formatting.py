@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from prethrift_backend.contracts import (
     MetricsContract,
     find_contracts,
-    format_contract,
     parse_logs,
     parse_metrics,
     parse_settings,
     parse_spans,
 )
+from prethrift_backend.contracts.formatting import format_contract
 from prethrift_backend.exceptions import ContractError
 
 PARSERS: dict[str, Callable[..., Any]] = {
