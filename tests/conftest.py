@@ -1,4 +1,7 @@
-"""What holds for every test: a sealed network, an environment of its own, one set of hypothesis profiles."""
+"""What holds for every test: a sealed network, an environment of its own, one set of hypothesis profiles.
+
+And a telemetry that traces everything, for whoever asks for it.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ import pytest
 from tests.support.engine import in_ci
 from tests.support.environment import DUMMY_AWS, leaking_names
 from tests.support.seal import NetworkSeal
+from tests.support.span_list import Traced, traced
 
 from prethrift_backend.config import Settings
 
@@ -60,3 +64,10 @@ def hermetic_environment(monkeypatch: pytest.MonkeyPatch, empty_directory: Path)
     for name, value in DUMMY_AWS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(empty_directory)
+
+
+@pytest.fixture
+def traced_all() -> Iterator[Traced]:
+    """Sample every trace."""
+    with traced() as made:
+        yield made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.resources import files
 from io import BytesIO
 from typing import Any
@@ -37,13 +37,6 @@ def _picture(colour: str = "red") -> bytes:
     buffer = BytesIO()
     Image.new("RGB", (64, 48), colour).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-@pytest.fixture
-def traced_all() -> Iterator[Traced]:
-    """Sample every trace."""
-    with traced() as made:
-        yield made
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """Statements and waits on a real database: one span each, in the right trace, ended however they end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,20 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tests.support.proxy import FaultProxy
 from tests.support.sentry import Reporting
-from tests.support.span_list import Traced, attributes, traced
+from tests.support.span_list import Traced, attributes
 from tests.support.waiting import wait_for_async
 
 from prethrift_backend.exceptions import DatabaseUnavailableError
 from prethrift_backend.stores import Postgres, observe_engine
 
 DEADLINE_SECONDS = 20.0
-
-
-@pytest.fixture
-def traced_all() -> Iterator[Traced]:
-    """Sample every trace."""
-    with traced() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Calls of S3 as spans, on a real S3 server and on one that is not well."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
-from tests.support.span_list import Traced, attributes, traced
+from tests.support.span_list import Traced, attributes
 from tests.support.stub_s3 import StubS3, stub_s3
 from tests.support.waiting import wait_for_async
 
@@ -14,13 +14,6 @@ from prethrift_backend.stores import ImageNotFoundError, ImageStore
 
 REGION = "eu-central-1"
 DEADLINE_SECONDS = 20.0
-
-
-@pytest.fixture
-def traced_all() -> Iterator[Traced]:
-    """Sample every trace."""
-    with traced() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """What is told of an embedding, with tickets filled in by the test."""
 
 import asyncio
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from opentelemetry.trace import get_current_span
-from tests.support.span_list import Traced, attributes, traced
+from tests.support.span_list import Traced, attributes
 from tests.support.waiting import wait_for_async
 
 from prethrift_backend.embeddings import CLIP_DIMENSIONS, TEXT_DIMENSIONS, ModelEmbeddings, Vector
@@ -16,13 +15,6 @@ from prethrift_backend.exceptions import ModelsNotReadyError
 from prethrift_backend.observability.context import current_request
 
 DEADLINE_SECONDS = 20.0
-
-
-@pytest.fixture
-def traced_all() -> Iterator[Traced]:
-    """Sample every trace."""
-    with traced() as made:
-        yield made
 
 
 def _tracked() -> TrackedEmbedding:

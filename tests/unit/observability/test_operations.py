@@ -21,13 +21,6 @@ from prethrift_backend.observability import (
 )
 
 
-@pytest.fixture
-def traced_all() -> Iterator[Traced]:
-    """Sample every trace."""
-    with traced() as made:
-        yield made
-
-
 def test_a_search_is_counted_as_success(recorder: Recorder) -> None:
     """A block that ends well counts once, and its fields are on the one DEBUG line."""
     with track_search_operation("text_search") as operation:

@@ -15,13 +15,6 @@ from prethrift_backend.stores._statements import _Listener
 
 
 @pytest.fixture
-def traced_all() -> Iterator[Traced]:
-    """Sample every trace."""
-    with traced() as made:
-        yield made
-
-
-@pytest.fixture
 def engine() -> Iterator[Engine]:
     """Make an engine that is observed, with a table of things."""
     made = create_engine("sqlite://", poolclass=StaticPool)
