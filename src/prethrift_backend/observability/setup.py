@@ -54,6 +54,7 @@ from prethrift_backend.observability.logs import (
 )
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.observability.multiprocess import Publisher
+from prethrift_backend.observability.observing import ObserverOutput, ObserverSink, current_observers
 from prethrift_backend.observability.otlp_metrics import make_metrics_push
 from prethrift_backend.observability.redaction import STANDARD, Redactor
 from prethrift_backend.observability.spans import INSTANCE_ID, ProcessResource, redacted_span
@@ -120,8 +121,12 @@ class Telemetry:
         self._known_faults: set[tuple[str, str]] = set()
         self._closed = False
         self._publisher: Publisher | None = None
+        observers = current_observers()
         self._pipeline = Pipeline(
-            _sinks(settings, parts.log_stream),
+            [
+                *_sinks(settings, parts.log_stream),
+                *(Sink(ObserverOutput(observer), render_json) for observer in observers),
+            ],
             _line_options(settings, parts),
             on_drop=self._count_dropped,
             on_fault=self.fail,
@@ -132,7 +137,11 @@ class Telemetry:
         redact_span = partial(redacted_span, redactor=parts.redactor)
         self.tracing = Tracing(
             settings,
-            sinks=[*make_span_sinks(settings, watch, redact_span=redact_span), *parts.span_sinks],
+            sinks=[
+                *make_span_sinks(settings, watch, redact_span=redact_span),
+                *parts.span_sinks,
+                *(ObserverSink(observer, redact_span) for observer in observers),
+            ],
             resource=resource,
             clock=parts.clock,
             ids=parts.ids,
@@ -150,6 +159,8 @@ class Telemetry:
             transport=parts.sentry_transport,
         )
         self._push = make_metrics_push(settings, metrics, watch, resource=resource, clock=parts.clock)
+        for observer in observers:
+            observer.configured(metrics)
 
     def adopt_standard_loggers(self) -> None:
         """Lead the standard library's loggers into the chain; repeat it after a server has set its own up."""
