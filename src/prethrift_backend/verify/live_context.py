@@ -1,0 +1,55 @@
+"""One run of ``verify`` while it goes on: what its stages may use, and what they have seen so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+from opentelemetry.sdk.trace import ReadableSpan
+
+from prethrift_backend.contracts import MetricsContract
+from prethrift_backend.verify.health_checks import Body
+from prethrift_backend.verify.live_client import LiveAnswer, LiveClient
+from prethrift_backend.verify.live_items import Ledger
+from prethrift_backend.verify.live_options import LiveOptions
+from prethrift_backend.verify.live_scrape import Scrape
+
+
+@dataclass(slots=True)
+class LiveRecords:
+    """What an application that runs in this process has logged and traced; it grows from other threads."""
+
+    lines: list[bytes] = field(default_factory=list)
+    spans: list[ReadableSpan] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class LiveContext:
+    """What the stages of one run share; ``folder`` has the contract files.
+
+    ``records`` is there where the application runs in this process: then nobody else has to hand logs and spans over.
+    """
+
+    client: LiveClient
+    ledger: Ledger
+    folder: Path
+    contract: MetricsContract
+    validator: Draft202012Validator | None
+    options: LiveOptions
+    records: LiveRecords | None = None
+    live: LiveAnswer | None = None
+    ready: LiveAnswer | None = None
+    health: tuple[LiveAnswer, Body] | None = None
+    scrapes: list[tuple[LiveAnswer, Scrape]] = field(default_factory=list)
+
+    @property
+    def metrics_path(self) -> str:
+        """Where the service is scraped."""
+        return self.contract.scrape.path if self.contract.scrape else "/metrics"
+
+    @property
+    def health_paths(self) -> list[str]:
+        """Where the service has health endpoints."""
+        paths = self.options.paths
+        return [path for path in (paths.live, paths.ready, paths.health) if path]
