@@ -7,18 +7,21 @@ import contextlib
 import json
 import os
 import platform
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.support.databases import PostgresServer, fresh_database, start_server
+from tests.support.processes import ServerProcess, free_port
 
 from prethrift_backend.config import Settings
 from prethrift_backend.devstack.stack import development_models
 from prethrift_backend.embeddings import ModelEmbeddings
 from prethrift_backend.stores.migrations import migrate
 
+COMMAND = Path(sys.executable).with_name("prethrift-backend")
 REPORT = Path(__file__).parents[2] / "build" / "perf.json"
 MODELS_SECONDS = 120
 
@@ -135,6 +138,24 @@ async def migrated_database(server: PostgresServer) -> AsyncIterator[str]:
     async with fresh_database(server) as name:
         await migrate(server.url(name))
         yield server.url(name)
+
+
+@pytest.fixture
+def database(runner: asyncio.Runner, server: PostgresServer) -> Iterator[str]:
+    """Give the address of a fresh database, to tests that run no event loop of their own."""
+    context = migrated_database(server)
+    yield runner.run(context.__aenter__())
+    runner.run(context.__aexit__(None, None, None))
+
+
+@contextlib.contextmanager
+def served_backend(database: str) -> Iterator[tuple[ServerProcess, str]]:
+    """Start `prethrift-backend serve` and give its process and its address, before it answers."""
+    port = free_port()
+    models = {name.upper(): value for name, value in development_models().items()}
+    environ = {**os.environ, **models, "DATABASE_URL": database, "PORT": str(port)}
+    with ServerProcess([str(COMMAND), "serve"], environ=environ) as process:
+        yield process, f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

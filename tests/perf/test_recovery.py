@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
-from tests.perf.conftest import MODELS_SECONDS, Figures
-from tests.perf.test_start import COMMAND
+from tests.perf.conftest import COMMAND, MODELS_SECONDS, Figures
 from tests.support.processes import ServerProcess, free_port
 
 from prethrift_backend.devstack.postgres import EmbeddedPostgres
@@ -89,7 +88,7 @@ def test_readiness_follows_the_database(database: EmbeddedPostgres, figures: Fig
         "DATABASE_URL": database.url,
         "PORT": str(port),
     }
-    with ServerProcess(COMMAND, environ=environ) as process:
+    with ServerProcess([str(COMMAND), "serve"], environ=environ) as process:
         process.wait_for(lambda: _answer(port, "ready") == "200", MODELS_SECONDS, what="ready answers 200")
         pid, watch = process.pid, _Watch(port)
         with watch.watching():
