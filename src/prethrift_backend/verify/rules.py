@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from prethrift_backend.verify import _rules_diff, _rules_exceptions, _rules_formats, _rules_live, _rules_promql
+from prethrift_backend.verify import (
+    _rules_diff,
+    _rules_docs,
+    _rules_exceptions,
+    _rules_formats,
+    _rules_live,
+    _rules_promql,
+)
 from prethrift_backend.verify._rule import Rule
 
 __all__ = ["RULES", "Rule", "make_table"]
@@ -30,5 +37,5 @@ def make_table(parts: Iterable[Iterable[Rule]]) -> Mapping[str, Rule]:
 
 
 RULES: Final = make_table(
-    module.RULES for module in (_rules_diff, _rules_exceptions, _rules_formats, _rules_live, _rules_promql)
+    module.RULES for module in (_rules_diff, _rules_docs, _rules_exceptions, _rules_formats, _rules_live, _rules_promql)
 )
