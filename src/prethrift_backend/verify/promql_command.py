@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from prethrift_backend.contracts import load_metrics
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.verify.alert_cases import is_test_file
 from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
 from prethrift_backend.verify.dashboards import lint_dashboards
 from prethrift_backend.verify.findings import Outcome
@@ -120,10 +121,6 @@ def sort_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.suffix in _RULES | _DASHBOARDS)
-        yield from (file for file in found if not _is_test(file.relative_to(path)))
+        yield from (file for file in found if not is_test_file(file.relative_to(path)))
     elif path.is_file() and path.suffix in _RULES | _DASHBOARDS:
         yield path
-
-
-def _is_test(file: Path) -> bool:
-    return "tests" in file.parts or file.stem.endswith(("_test", ".test", "-test", "_tests"))

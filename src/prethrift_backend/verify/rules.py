@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from prethrift_backend.verify import (
+    _rules_alerts,
     _rules_diff,
     _rules_docs,
     _rules_exceptions,
@@ -37,5 +38,14 @@ def make_table(parts: Iterable[Iterable[Rule]]) -> Mapping[str, Rule]:
 
 
 RULES: Final = make_table(
-    module.RULES for module in (_rules_diff, _rules_docs, _rules_exceptions, _rules_formats, _rules_live, _rules_promql)
+    module.RULES
+    for module in (
+        _rules_alerts,
+        _rules_diff,
+        _rules_docs,
+        _rules_exceptions,
+        _rules_formats,
+        _rules_live,
+        _rules_promql,
+    )
 )
