@@ -171,7 +171,7 @@ def _check_label_values(ledger: Ledger, family: MetricFamily, label: MetricLabel
     unknown = sorted(values - set(label.values)) if label.kind == "enum+" else []
     if unknown:
         ledger.find("LV090", "metrics", name, f"label {label.name!r} has new values", observed=listed(unknown))
-    raw = sorted(value for value in values if _holds_paths(family, label) and _is_raw_path(value))
+    raw = sorted(value for value in values if _holds_paths(family, label) and is_raw_path(value))
     if raw:
         message = f"label {label.name!r} of {name!r} holds paths as they were asked for"
         ledger.find("LV088", "metrics", name, message, expected="a route template", observed=listed(raw))
@@ -186,7 +186,8 @@ def _holds_paths(family: MetricFamily, label: MetricLabel) -> bool:
     return any(dict(sample.labels).get(label.name, "").startswith("/") for sample in family.samples)
 
 
-def _is_raw_path(value: str) -> bool:
+def is_raw_path(value: str) -> bool:
+    """Say whether a path has an identifier in it where a template has a name."""
     return value.startswith("/") and any(map(_RAW_SEGMENT.fullmatch, value.split("/")))
 
 
@@ -272,7 +273,12 @@ def _check_flags(ledger: Ledger, scrape: Scrape) -> None:
 
 
 def check_identity(ledger: Ledger, scrape: Scrape, contract: MetricsContract) -> None:
-    """Hold the version and the sha256 that the process names against the contract at hand."""
+    """Hold the version and the sha256 that the process names against the contract at hand.
+
+    A contract that does not promise the family is not the one that the process names: a draft, or another team's words.
+    """
+    if contract.is_external(CONTRACT_ITEM):
+        return
     told = [s.labels for s in scrape.samples.get(CONTRACT_ITEM, ()) if s.labels.get("contract", "metrics") == "metrics"]
     if not told:
         ledger.find("LV020", "metrics", CONTRACT_ITEM, "the scrape names no contract")
