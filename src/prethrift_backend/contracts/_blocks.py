@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from prethrift_backend.contracts._reading import Faults, check_line, numbered_lines
+from prethrift_backend.contracts._reading import Faults, check_line, comment_text, numbered_lines
 from prethrift_backend.contracts._tokens import (
     COUNT_OPTION,
     VERSION,
@@ -31,7 +31,7 @@ _DEEP: Final = 4  # spaces; fewer are the first depth
 
 
 class Line(NamedTuple):
-    """The words of a line, how deep it stands, and the comment at its end."""
+    """The words of a line, how deep it stands, and the comment at its end, with those above it once it is read."""
 
     number: int
     depth: int
@@ -67,6 +67,7 @@ class BlockReader(ABC):
         self.faults = Faults(source)
         self.version: str | None = None
         self._has_contract_line = False
+        self._above: list[str] = []  # the comments since the last line that is empty or says something
         self._note = ""
         self._skips = False  # what is indented below a line that cannot be read is no further fault
         self._directives: dict[str, Callable[[list[Token]], None]] = {}
@@ -74,7 +75,9 @@ class BlockReader(ABC):
     def read(self, text: str) -> str:
         """Take in all lines; return the version."""
         for number, line in numbered_lines(text):
-            if line:
+            if not line:
+                self._above.clear()
+            else:
                 self._attempt(number, lambda line=line, number=number: self._read_line(line, number))  # type: ignore[misc] # mypy cannot infer a lambda with defaults
         if self.version is None and not self._has_contract_line:
             fix = f"add '# CONTRACT {self.signal} 1.0.0'"
@@ -90,13 +93,12 @@ class BlockReader(ABC):
     def _read_line(self, text: str, number: int) -> None:
         check_line(text)
         if text.lstrip(" \t").startswith("#"):
-            tokens = contract_tokens(text, number)
-            if tokens is not None:
-                self._has_contract_line = True
-                self._read_contract(tokens)
+            self._read_comment(text, number)
             return
         line = take_apart(text, number)
-        self._note = line.note
+        self._note = " ".join([*self._above, *[line.note] * (line.note != "")])
+        self._above.clear()
+        line = line._replace(note=self._note)
         if line.depth:
             if not self._skips:
                 self._read_inner(line)
@@ -110,6 +112,15 @@ class BlockReader(ABC):
             raise FaultError(key.column, what, rule, "correct it, or begin the line with '# '")
         self._directives[key.text](line.tokens)
         self._skips = False
+
+    def _read_comment(self, text: str, number: int) -> None:
+        tokens = contract_tokens(text, number)
+        if tokens is None:
+            self._above += comment_text(text)
+            return
+        self._above.clear()
+        self._has_contract_line = True
+        self._read_contract(tokens)
 
     def _read_contract(self, tokens: list[Token]) -> None:
         form = f"CONTRACT {self.signal} 1.0.0"

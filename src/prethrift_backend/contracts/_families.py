@@ -27,6 +27,7 @@ class Draft:
     meta: Mapping[str, Token] | None = None
     series: Mapping[str, Token] | None = None
     samples: list[MetricSample] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def make_family(draft: Draft) -> MetricFamily:
@@ -53,6 +54,7 @@ def make_family(draft: Draft) -> MetricFamily:
         across=cast(Across, meta.get("across", "sum")),
         samples=tuple(draft.samples),
         line=draft.line,
+        note=" ".join(draft.notes),
     )
     if "max" in series:
         _check_bounds(family, series["max"])

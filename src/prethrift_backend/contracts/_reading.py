@@ -51,6 +51,12 @@ def check_line(line: str) -> None:
         raise FaultError(found.start() + 1, what, "a contract is text that can be seen", "take it away")
 
 
+def comment_text(line: str) -> list[str]:
+    """Return what a comment says, nothing where it says nothing."""
+    said = line.strip(" \t").lstrip("#").strip(" \t")
+    return [said] if said else []
+
+
 def digest(text: str) -> str:
     """Return what sha256sum prints for the text as a file."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -93,7 +93,10 @@ class _Reader(BlockReader):
         flags = {token.text for token in tokens[1:] if token.text in ("json", "utf-8", "one-per-line")}
         given = options([token for token in tokens[1:] if token.text not in flags], ("max-bytes",))
         self._record = LogRecord(
-            max_bytes=count(given.get("max-bytes")), is_one_per_line="one-per-line" in flags, line=tokens[0].line
+            max_bytes=count(given.get("max-bytes")),
+            is_one_per_line="one-per-line" in flags,
+            note=self._note,
+            line=tokens[0].line,
         )
 
     def _read_field(self, tokens: list[Token]) -> None:

@@ -22,6 +22,7 @@ class LogRecord:
     encoding: str = "utf-8"
     max_bytes: int | None = None
     is_one_per_line: bool = False
+    note: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
 

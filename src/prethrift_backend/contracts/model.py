@@ -22,7 +22,8 @@ class MetricLabel:
 
     ``enum`` and ``const`` are closed lists. ``enum+`` lists the known values and may gain others. ``match`` holds a
     regular expression for the whole value. ``max_values`` bounds how many different values one process may export;
-    ``overflow`` is the value exported in place of one that is not allowed.
+    ``overflow`` is the value exported in place of one that is not allowed. ``note`` is what the comments right above
+    the label's line say.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MetricLabel:
     overflow: str | None = None
     max_values: int | None = None
     line: int = field(default=0, compare=False)
+    note: str = field(default="", compare=False)
 
     @property
     def is_closed(self) -> bool:
@@ -98,6 +100,7 @@ class MetricFamily:
     ``presence`` is ``always``, ``after-traffic``, ``after-error`` or ``if=FEATURE``. ``init`` names the series that
     exist at 0 from the start: ``all``, or pairs of label and value. ``across`` is how the values that several workers
     have for one series of a gauge become the one that is exported; counters and histograms are always added up.
+    ``note`` is what the comments right above its lines say, those of its labels apart.
     """
 
     name: str
@@ -116,6 +119,7 @@ class MetricFamily:
     across: Across = "sum"
     samples: tuple[MetricSample, ...] = ()
     line: int = field(default=0, compare=False)
+    note: str = field(default="", compare=False)
 
     @property
     def label_names(self) -> tuple[str, ...]:

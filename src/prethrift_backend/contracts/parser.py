@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, cast, get_args
 
 from prethrift_backend.contracts._families import Draft, check_stem, make_family
 from prethrift_backend.contracts._labels import make_label
-from prethrift_backend.contracts._reading import Faults, check_line, digest, numbered_lines
+from prethrift_backend.contracts._reading import Faults, check_line, comment_text, digest, numbered_lines
 from prethrift_backend.contracts._samples import BARE_LINE, parse_sample
 from prethrift_backend.contracts._tokens import (
     DIRECTIVE,
@@ -75,6 +76,7 @@ class _Reader:
         self._source = source
         self._line = 0
         self._text = ""
+        self._above: list[str] = []  # the comments since the last line that is empty or says something
         self._faults = Faults(source)
         self._drafts: dict[str, Draft] = {}
         self._version: str | None = None
@@ -107,6 +109,9 @@ class _Reader:
                 self._read_comment(line)
             elif line:
                 self._read_declaration(line)
+                self._above.clear()
+            else:
+                self._above.clear()
         except FaultError as fault:
             self._faults.note(line_number, fault)
 
@@ -142,6 +147,7 @@ class _Reader:
             return
         key = tokens[1]
         if not DIRECTIVE.fullmatch(key.text):
+            self._above += comment_text(line)
             return
         directive = self._directives.get(key.text)
         if directive is None:
@@ -154,6 +160,7 @@ class _Reader:
             )
         self._has_directives = True
         directive(tokens[1:])
+        self._above.clear()
 
     def _read_declaration(self, line: str) -> None:
         bare = BARE_LINE.fullmatch(line)
@@ -194,7 +201,10 @@ class _Reader:
     def _named_draft(self, tokens: list[Token], form: str) -> Draft:
         name = operand(tokens, 1, form)
         check_match(FAMILY_NAME, name, "a family name has letters, digits, '_' and ':'", "http_requests_total")
-        return self._draft(name.text)
+        draft = self._draft(name.text)
+        if tokens[0].text != "LABEL":  # it has a note of its own
+            draft.notes += self._above
+        return draft
 
     # The directives: tokens[0] is the key.
 
@@ -275,7 +285,8 @@ class _Reader:
                 kind.column, f"label kind {kind.text!r} is unknown", f"it is one of {allowed}", "choose one"
             )
         check_once(draft.labels.get(name.text), name)
-        draft.labels[name.text] = make_label(name.text, kind, tokens[4:], self._line)
+        label = make_label(name.text, kind, tokens[4:], self._line)
+        draft.labels[name.text] = replace(label, note=" ".join(self._above)) if self._above else label
 
     def _read_buckets(self, tokens: list[Token]) -> None:
         draft = self._named_draft(tokens, "BUCKETS family 0.1 0.5 1")

@@ -52,6 +52,7 @@ class _DraftEvent:
     name: Token
     options: dict[str, Token]
     attributes: _Attributes = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -67,6 +68,8 @@ class _Draft:
     events: dict[str, _DraftEvent] = field(default_factory=dict)
     links: dict[str, SpanLink] = field(default_factory=dict)
     open_at: Token | None = None
+    status_note: str = ""
+    open_note: str = ""
 
 
 class _Reader(BlockReader):
@@ -87,7 +90,7 @@ class _Reader(BlockReader):
             "RESOURCE": self._read_resource,
             "SPAN": self._read_span,
         }
-        self._rules: dict[str, Callable[[_Draft, list[Token]], None]] = {
+        self._rules: dict[str, Callable[[_Draft, Line], None]] = {
             "EVENT": self._read_event,
             "LINK": _read_link,
             "NAME": _read_names,
@@ -130,7 +133,7 @@ class _Reader(BlockReader):
         first = line.tokens[0]
         rule = self._rules.get(first.text)
         if rule is not None:
-            rule(draft, line.tokens)
+            rule(draft, line)
         elif DIRECTIVE.fullmatch(first.text):
             known = ", ".join(sorted(self._rules))
             what = f"rule {first.text!r} is unknown"
@@ -146,6 +149,7 @@ class _Reader(BlockReader):
             max_events=count(given.get("max-events")),
             max_links=count(given.get("max-links")),
             max_text=count(given.get("max-text")),
+            note=self._note,
             line=tokens[0].line,
         )
 
@@ -171,12 +175,12 @@ class _Reader(BlockReader):
         make_count(given)
         self._draft.options = given
 
-    def _read_event(self, draft: _Draft, tokens: list[Token]) -> None:
-        name = operand(tokens, 1, "EVENT exception count<=1")
-        self._event = _DraftEvent(name, {})
+    def _read_event(self, draft: _Draft, line: Line) -> None:
+        name = operand(line.tokens, 1, "EVENT exception count<=1")
+        self._event = _DraftEvent(name, {}, note=line.note)
         check_once(draft.events.get(name.text), name)
         draft.events[name.text] = self._event
-        given = options(tokens[2:], ("count", "count<"))
+        given = options(line.tokens[2:], ("count", "count<"))
         make_count(given)
         self._event.options = given
 
@@ -221,14 +225,15 @@ def _alternatives(tokens: list[Token], form: str) -> list[Token]:
     return found
 
 
-def _read_names(draft: _Draft, tokens: list[Token]) -> None:
-    check_once(draft.names, tokens[0])
-    draft.names = _alternatives(tokens, "NAME {http.request.method} {http.route} | HTTP")
+def _read_names(draft: _Draft, line: Line) -> None:
+    check_once(draft.names, line.tokens[0])
+    draft.names = _alternatives(line.tokens, "NAME {http.request.method} {http.route} | HTTP")
 
 
-def _read_statuses(draft: _Draft, tokens: list[Token]) -> None:
-    check_once(draft.statuses, tokens[0])
-    found = _alternatives(tokens, "STATUS unset | error")
+def _read_statuses(draft: _Draft, line: Line) -> None:
+    check_once(draft.statuses, line.tokens[0])
+    draft.status_note = line.note
+    found = _alternatives(line.tokens, "STATUS unset | error")
     for token in found:
         if token.text not in get_args(SpanStatus):
             rule = f"it is one of {', '.join(get_args(SpanStatus))}"
@@ -236,17 +241,18 @@ def _read_statuses(draft: _Draft, tokens: list[Token]) -> None:
     draft.statuses = tuple(cast(SpanStatus, token.text) for token in found)
 
 
-def _read_link(draft: _Draft, tokens: list[Token]) -> None:
-    name = operand(tokens, 1, "LINK caller count<=1")
-    given = options(tokens[2:], ("count", "count<"))
+def _read_link(draft: _Draft, line: Line) -> None:
+    name = operand(line.tokens, 1, "LINK caller count<=1")
+    given = options(line.tokens[2:], ("count", "count<"))
     check_once(draft.links.get(name.text), name)
-    draft.links[name.text] = SpanLink(name.text, make_count(given), name.line)
+    draft.links[name.text] = SpanLink(name.text, make_count(given), line.note, name.line)
 
 
-def _read_open(draft: _Draft, tokens: list[Token]) -> None:
-    check_end(tokens, 1)
-    check_once(draft.open_at, tokens[0])
-    draft.open_at = tokens[0]
+def _read_open(draft: _Draft, line: Line) -> None:
+    check_end(line.tokens, 1)
+    check_once(draft.open_at, line.tokens[0])
+    draft.open_at = line.tokens[0]
+    draft.open_note = line.note
 
 
 def _made(attributes: _Attributes) -> tuple[SpanAttribute, ...]:
@@ -256,7 +262,7 @@ def _made(attributes: _Attributes) -> tuple[SpanAttribute, ...]:
 def _make_span(draft: _Draft) -> SpanPromise:
     given = draft.options
     events = [
-        SpanEvent(event.name.text, make_count(event.options), _made(event.attributes), event.name.line)
+        SpanEvent(event.name.text, make_count(event.options), _made(event.attributes), event.note, event.name.line)
         for event in draft.events.values()
     ]
     return SpanPromise(
@@ -273,5 +279,7 @@ def _make_span(draft: _Draft) -> SpanPromise:
         links=tuple(draft.links.values()),
         is_open=draft.open_at is not None,
         note=draft.note,
+        status_note=draft.status_note,
+        open_note=draft.open_note,
         line=draft.key.line,
     )

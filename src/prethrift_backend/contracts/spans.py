@@ -29,6 +29,7 @@ class SpanEvent:
     name: str
     count: Count | None = None
     attributes: tuple[SpanAttribute, ...] = ()
+    note: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
 
@@ -38,6 +39,7 @@ class SpanLink:
 
     name: str
     count: Count | None = None
+    note: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
 
@@ -49,6 +51,7 @@ class SpanLimits:
     max_events: int | None = None
     max_links: int | None = None
     max_text: int | None = None
+    note: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
 
@@ -58,7 +61,8 @@ class SpanPromise:
 
     ``scope`` is the instrumentation scope, perhaps with ``*``. ``names`` are the names that the span may have, where
     ``{attribute}`` stands for that attribute's value. ``parent`` is the key of the span it always stands in.
-    ``is_open`` says that attributes and events may come which are not listed.
+    ``is_open`` says that attributes and events may come which are not listed. ``status_note`` and ``open_note`` are the
+    comments on those two.
     """
 
     key: str
@@ -74,6 +78,8 @@ class SpanPromise:
     links: tuple[SpanLink, ...] = ()
     is_open: bool = False
     note: str = field(default="", compare=False)
+    status_note: str = field(default="", compare=False)
+    open_note: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
     @property

@@ -120,7 +120,8 @@ class PromisedValue:
     """A named value: its type, and when it has to be there.
 
     ``required_if`` names conditions that must all hold (``request``, ``span``, ``error``, the name of a setting);
-    a value that is neither required nor required on a condition is optional. ``note`` is the comment beside it.
+    a value that is neither required nor required on a condition is optional. ``note`` is what the comments right above
+    it and beside it say.
     """
 
     name: str
