@@ -11,13 +11,14 @@ import orjson
 
 from prethrift_backend.contracts import LogField, ValueType, load_logs
 from prethrift_backend.observability import redact
+from prethrift_backend.verify.log_checks import LogChecks
+from prethrift_backend.verify.records import RecordFault
 
 CONTRACT = load_logs()
-MAX_BYTES = CONTRACT.record.max_bytes or 0
-# What ends a line for some reader, commands a terminal or turns the direction of what is shown.
-UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+CHECKS = LogChecks(CONTRACT)
 # More than the contract's date-time says: the form that our own lines have.
 DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+TYPE_RULE = "LG007"
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,14 @@ def read_contract() -> tuple[Promise, dict[str, Promise]]:
 BASE, EVENTS = read_contract()
 
 
-def broken_promises(raw: bytes) -> list[str]:
-    """Return what a rendered line breaks of the contract; what it says of unknown events is free, within the limits."""
-    text = raw.decode().removesuffix("\n")
-    line: dict[str, Any] = orjson.loads(text)
-    known = BASE.types | (EVENTS[line["event"]].types if line["event"] in EVENTS else {})
-    broken = [name for name in line if name in known and not known[name].allows(line[name])]
-    if "timestamp" not in broken and re.fullmatch(DATE_TIME, line["timestamp"]) is None:
-        broken.append("timestamp")
-    broken += [f"{name} is missing" for name in BASE.required - set(line)]
-    if len(raw) > MAX_BYTES:
-        broken.append(f"{len(raw)} bytes")
-    if UNSAFE.search(text) is not None:
-        broken.append("a character that ends a line or commands a terminal")
+def broken_promises(raw: bytes) -> list[RecordFault]:
+    """Return what a rendered line breaks of the contract, and of the redaction that our own lines go through."""
+    faults = CHECKS.faults(raw)
+    line: dict[str, Any] = orjson.loads(raw)
+    if re.fullmatch(DATE_TIME, str(line.get("timestamp"))) is None:
+        faults.append(RecordFault(TYPE_RULE, line["event"], "field 'timestamp' is not of our form"))
     # Datadog's ids are decimals of up to 20 digits: one in ten of that length passes for the number of a card.
     shown = {name: value for name, value in line.items() if not name.startswith("dd.")}
-    if redact(shown) != shown and len(text) < 1000:  # long texts and deep trees are cut a second time
-        broken.append("a value that has to be hidden")
-    return broken
+    if redact(shown) != shown and len(raw) < 1000:  # long texts and deep trees are cut a second time
+        faults.append(RecordFault("LG014", line["event"], "a value has to be hidden"))
+    return faults

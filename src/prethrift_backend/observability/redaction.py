@@ -168,6 +168,18 @@ def _luhn(text: str) -> str:
     return _CARD.sub(_hide_card, text)
 
 
+def _hide_scheme(word: str) -> ValueRule:
+    def hide(match: re.Match[str]) -> str:
+        is_meant = word in match[1].lower()
+        return f"{match[1]}{match[2]}{REDACTED}" if is_meant else match.group()
+
+    return lambda text: _SCHEME.sub(hide, text)
+
+
+def _hide_in_urls(text: str) -> str:
+    return _URL_KEY.sub(rf"\1{REDACTED}@", _UNBROKEN.sub(_hide_userinfo, text))
+
+
 def _words(key: str) -> list[str]:
     return [word.lower() for word in _WORDS.findall(key)]
 
@@ -208,6 +220,17 @@ def text_of(value: object) -> str:
         return str(value)
     except Exception as error:  # noqa: BLE001 - somebody else's __str__; the line matters more than this value
         return f"<{type(value).__name__} without text: {type(error).__name__}>"
+
+
+NAMED_RULES: Final[Mapping[str, ValueRule]] = {
+    "jwt": lambda text: _JWT.sub(rf"\1{REDACTED}", text),
+    "pem": lambda text: _PEM.sub(REDACTED, text),
+    "bearer": _hide_scheme("bearer"),
+    "basic": _hide_scheme("basic"),
+    "dsn-password": _hide_in_urls,
+    "card-number": _luhn,
+}
+"""The rules that contracts know by name (NEVER-VALUE), each by itself."""
 
 
 class Redactor:
@@ -285,7 +308,7 @@ class Redactor:
         if "eyJ" in cleaned:
             cleaned = _JWT.sub(rf"\1{REDACTED}", cleaned)
         if "//" in cleaned and "@" in cleaned:
-            cleaned = _URL_KEY.sub(rf"\1{REDACTED}@", _UNBROKEN.sub(_hide_userinfo, cleaned))
+            cleaned = _hide_in_urls(cleaned)
         cleaned = _KNOWN_PREFIX.sub(REDACTED, _SCHEME.sub(rf"\1\2{REDACTED}", cleaned))
         if "=" in cleaned or ":" in cleaned or "%3" in cleaned or "%25" in cleaned:
             cleaned = self._assignment.sub(self._hide_assignment, _COOKIE_LINE.sub(rf"\1{REDACTED}", cleaned))

@@ -18,6 +18,7 @@ from prethrift_backend.verify import (
     _rules_formats,
     _rules_live,
     _rules_promql,
+    _rules_records,
 )
 from prethrift_backend.verify._rule import Rule
 
@@ -47,5 +48,6 @@ RULES: Final = make_table(
         _rules_formats,
         _rules_live,
         _rules_promql,
+        _rules_records,
     )
 )
