@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Final, NamedTuple
 
 from prethrift_backend.exceptions import ExpectedError, OperationalError
+from prethrift_backend.observability.redaction import CAPTURED_TEXT
 
 # Arbitrary bounds. Of a deeper stack, which only a recursion without end has, the middle is left out.
 _MAX_FRAMES: Final = 100
 _MAX_CHAIN: Final = 20
-_MAX_TEXT: Final = 4096
 
 # How a program is stopped is no fault of it.
 _STOPS: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
@@ -168,7 +168,7 @@ def _text(error: BaseException) -> str:
         text = "\n".join([str(error), *map(str, getattr(error, "__notes__", ()))])
     except Exception as fault:  # noqa: BLE001 - somebody else's __str__; the event matters more than this text
         return f"[cannot be shown: {type(fault).__name__}]"
-    return text[:_MAX_TEXT]
+    return text[:CAPTURED_TEXT]
 
 
 def _frames(trace: TracebackType | None) -> tuple[Frame, ...]:

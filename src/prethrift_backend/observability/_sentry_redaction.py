@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from prethrift_backend.observability._pace import Pace
 from prethrift_backend.observability._sentry_event import SOURCE_LINES
-from prethrift_backend.observability.redaction import REDACTED, Redactor
+from prethrift_backend.observability.redaction import MAX_TEXT, REDACTED, Redactor
 
 # Sixteen digits of a span's id may by chance pass for a card number.
 _IDS: Final = frozenset({"event_id", "parent_span_id", "request_id", "span_id", "trace_id"})
@@ -52,7 +52,7 @@ class EventRedaction:
         if key in _IDS and isinstance(value, str) and _HEXADECIMAL.issuperset(value):
             return value
         if key in _OPEN and type(value) in _SIMPLE:
-            return self._redactor.redact_text(value) if type(value) is str else value
+            return self._redactor.redact_text(value)[:MAX_TEXT] if type(value) is str else value
         if not isinstance(value, (Mapping, list, tuple)):
             return self._leaf(key, value)
         return REDACTED if self._leaf(key, "x") == REDACTED else self._value(value)

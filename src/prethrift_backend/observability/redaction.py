@@ -58,11 +58,14 @@ ALLOWED_QUERY_KEYS: Final = frozenset({"q", "limit", "offset", "category", "max_
 # Arbitrary bounds, wide enough for every line that we write ourselves.
 _MAX_DEPTH: Final = 6
 _MAX_ITEMS: Final = 100
-_MAX_TEXT: Final = 4096
+MAX_TEXT: Final = 4096
 _MAX_KEY: Final = 256
 _MAX_REMEMBERED: Final = 64
 # The rules look so much further than the cut: a password whose "@" stands behind it must not pass as harmless text.
 _LOOK_AHEAD: Final = 1024
+# What is kept of a text until it is redacted, where that comes later: a cut before the rules would take from a password
+# the "@" by which they know it. Cut it at `MAX_TEXT` behind them.
+CAPTURED_TEXT: Final = MAX_TEXT + _LOOK_AHEAD
 # And so far back from where the end of a long text begins, to start at a line of its own: of a secret that is cut in
 # two the second half looks harmless. Wider than any token that a header has room for.
 _LOOK_BACK: Final = 4096
@@ -278,7 +281,7 @@ class Redactor:
     def redact_query(self, query: bytes, *, allowed: Collection[str] = ALLOWED_QUERY_KEYS) -> dict[str, str]:
         """Return the allow-listed parameters of a raw query string; of a repeated key the last value."""
         kept: dict[str, str] = {}
-        for part in query[:_MAX_TEXT].decode("latin-1").split("&"):
+        for part in query[:MAX_TEXT].decode("latin-1").split("&"):
             key, _, value = part.partition("=")
             if key in allowed:
                 kept[key] = self.redact_text(unquote_plus(value, errors="replace"))
@@ -296,9 +299,9 @@ class Redactor:
         self._clean.add(text)
 
     def _apply_rules(self, text: str) -> str:
-        if len(text) > _MAX_TEXT:
-            cleaned = self._value_rules(text[: _MAX_TEXT + _LOOK_AHEAD])[:_MAX_TEXT]
-            return f"{cleaned}[{len(text) - _MAX_TEXT} characters left out]"
+        if len(text) > MAX_TEXT:
+            cleaned = self._value_rules(text[:CAPTURED_TEXT])[:MAX_TEXT]
+            return f"{cleaned}[{len(text) - MAX_TEXT} characters left out]"
         return self._value_rules(text) if len(text) >= 8 or self._extra_rules else text
 
     def _value_rules(self, text: str) -> str:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
 from prethrift_backend.observability._forking import restart_in_children
-from prethrift_backend.observability.redaction import REDACTED, Plain, Redactor, redact_query
+from prethrift_backend.observability.redaction import MAX_TEXT, REDACTED, Plain, Redactor, redact_query
 
 INSTANCE_ID: Final = "service.instance.id"
 
@@ -218,8 +218,10 @@ def _sendable(attributes: Mapping[str, Plain]) -> dict[str, Any]:
     characters = 0
     for key, value in attributes.items():
         kept = _encodable(value)
-        sendable[key if key.isascii() else _utf8(key)] = kept
         kind = type(kept)
+        if kind is str and len(kept) > MAX_TEXT and key != _STACK:  # the redactor adds how much it left out
+            kept = kept[:MAX_TEXT]
+        sendable[key if key.isascii() else _utf8(key)] = kept
         characters += len(kept) if kind is str else len(str(kept)) if kind in _COMPOSITE else 0
     if characters <= _MAX_CHARACTERS:
         return sendable

@@ -55,7 +55,7 @@ from prethrift_backend.observability._names import LOGGER
 from prethrift_backend.observability.clock import Clock, Ids
 from prethrift_backend.observability.export_protocols import SpanSink
 from prethrift_backend.observability.propagation import Propagation
-from prethrift_backend.observability.redaction import is_clean
+from prethrift_backend.observability.redaction import CAPTURED_TEXT, is_clean
 
 AttributeMap: TypeAlias = Mapping[str, str | bool | int | float]
 
@@ -72,8 +72,7 @@ _SCOPE: Final = InstrumentationScope(LOGGER, "")
 
 # The lower half of a trace id decides, as it does in TraceIdRatioBased, so that our services agree with others'.
 _RATIO_MASK: Final = TraceIdRatioBased.TRACE_ID_LIMIT
-# Arbitrary, and wide enough for a statement's text; what a span may hold is the product of the two.
-_MAX_TEXT: Final = 4096
+# Arbitrary; what a span may hold is the product of this and of CAPTURED_TEXT.
 _MAX_ITEMS: Final = 64
 # Room for what the ASGI layer itself says of a request; it says less.
 _OWN_ITEMS: Final = 16
@@ -185,8 +184,8 @@ def _limits(max_attributes: int) -> SpanLimits:
         max_span_attributes=max_attributes,
         max_event_attributes=_MAX_ITEMS,
         max_link_attributes=_MAX_ITEMS,
-        max_attribute_length=_MAX_TEXT,
-        max_span_attribute_length=_MAX_TEXT,
+        max_attribute_length=CAPTURED_TEXT,
+        max_span_attribute_length=CAPTURED_TEXT,
     )
 
 
@@ -323,7 +322,7 @@ class ServerSpan:
 
 def _exception_event(error: BaseException, moment_ns: int) -> Event:
     try:
-        message = str(error)[:_MAX_TEXT]
+        message = str(error)[:CAPTURED_TEXT]
     except Exception as fault:  # noqa: BLE001 - somebody else's __str__
         message = f"without text: {type(fault).__name__}"
     attributes = {"exception.type": type(error).__qualname__[:200], "exception.message": message}

@@ -401,6 +401,14 @@ def test_a_long_text_is_cut(reporting: Reporting) -> None:
     assert len(exceptions_of(reporting.event)[-1]["value"]) <= 4096
 
 
+def test_a_password_on_the_cut_of_a_long_text_is_not_sent(reporting: Reporting) -> None:
+    """An address whose password ends where the text is cut is known for one: it is redacted before it is cut short."""
+    reporting.capture(raised(ValueError(f"{'x' * 4060} postgresql://app:canary-of-a-password@db/prethrift")))
+
+    value = exceptions_of(reporting.event)[-1]["value"]
+    assert ("canary" not in value, len(value) <= 4096) == (True, True)
+
+
 def test_a_bug_that_stays_is_sent_ten_times_a_minute(reporting: Reporting) -> None:
     """Behind the first ten there is one every six seconds, with the number of those between."""
     for _ in range(110):

@@ -25,6 +25,7 @@ from prethrift_backend.contracts import parse_metrics
 from prethrift_backend.observability import bind_user, configure, get_logger, get_tracer, instrument, mark_quiet
 from prethrift_backend.observability.clock import Ids
 from prethrift_backend.observability.context import current_request
+from prethrift_backend.observability.redaction import STANDARD
 from prethrift_backend.observability.spans import redacted_span
 from prethrift_backend.observability.testing import FakeClock
 
@@ -116,19 +117,36 @@ async def test_a_span_is_bounded() -> None:
 
     async def work() -> None:
         span = get_current_span()
-        span.set_attribute("long", "x" * 100_000)
         for number in range(1_000):
             span.set_attribute(f"key-{number}", number)
             span.add_event("event")
+        span.set_attribute("long", "x" * 100_000)
 
     await served(recorder, work)
 
     span = recorder.sink.spans[0]
     attributes = span.attributes or {}
     assert (len(attributes) <= 64, len(span.events) <= 64) == (True, True)
-    assert all(len(value) <= 4096 for value in attributes.values() if isinstance(value, str))
+    sent = redacted_span(span, redactor=STANDARD).attributes or {}
+    assert [len(value) for value in (attributes["long"], sent["long"]) if isinstance(value, str)] == [5120, 4096]
     assert attributes["http.response.status_code"] == 200
     assert (span.dropped_attributes > 900, span.dropped_events > 900) == (True, True)
+
+
+async def test_a_password_on_the_cut_of_a_long_text_is_hidden() -> None:
+    """An address whose password ends where the text is cut is known for one: it is redacted before it is cut short."""
+    recorder = TracedRecorder()
+    text = f"{'x' * 4060} postgresql://app:canary-of-a-password@db/prethrift"
+
+    async def work() -> None:
+        get_current_span().set_attribute("note", text)
+        raise ValueError(text)
+
+    await served(recorder, work)
+
+    sent = redacted_span(recorder.sink.spans[0], redactor=STANDARD)
+    said = [(sent.attributes or {})["note"], (sent.events[0].attributes or {})["exception.message"]]
+    assert [isinstance(one, str) and len(one) <= 4096 and "canary" not in one for one in said] == [True, True]
 
 
 def _attribute() -> None:
