@@ -179,6 +179,13 @@ WRONG: Final[tuple[tuple[str, str, str], ...]] = (
     ("alert", "queue_length > 5 unless on (state) queue_length", "PQ003"),
     ("alert", "queue_length > 5 unless on (state) pool_connections", "PQ009"),
     ("panel", "queue_length / vector(2)", "PQ009"),
+    ("panel", 'pool_connections{state="in_use"} / pool_connections{state="idle"}', "PQ009"),
+    ("panel", 'pool_connections{state="in_use"} unless pool_connections{state="idle"}', "PQ009"),
+    (
+        "panel",
+        'sum by (state) (pool_connections{state="idle"}) + max by (state) (pool_connections{state="in_use"})',
+        "PQ009",
+    ),
     # PQ010: no comparison
     ("alert", "queue_length", "PQ010"),
     ("alert", f"sum(rate({_FAILED}[5m]))", "PQ010"),
@@ -244,6 +251,12 @@ RIGHT: Final[tuple[tuple[str, str], ...]] = (
     ("panel", f'sum(rate({_BUCKETS}{{le="0.5"}}[5m])) / sum(rate(http_request_duration_seconds_count[5m]))'),
     ("panel", 'pool_connections{state="in_use"} / ignoring (state) sum without (state) (pool_connections)'),
     ("panel", "pool_connections / on (instance, job) group_left () queue_length"),
+    ("panel", 'pool_connections{state="in_use"} / ignoring (state) pool_connections{state="idle"}'),
+    ("panel", 'sum by (job) (pool_connections{state="in_use"}) / sum by (job) (pool_connections{state="idle"})'),
+    (
+        "panel",
+        'pool_connections{state="idle"} + label_replace(pool_connections{state="in_use"}, "state", "idle", "", "")',
+    ),
     ("panel", "queue_length * on (instance, job) group_left (version) build_info"),
     ("panel", "process_resident_memory_bytes * on (instance, job) group_left (version) build_info"),
     ("panel", "count by (version) (build_info)"),

@@ -30,6 +30,7 @@ _SLOPES: Final = frozenset(
     {"delta", "idelta", "deriv", "predict_linear", "holt_winters", "double_exponential_smoothing"}
 )
 _NEED_TWO_SAMPLES: Final = RATES | _SLOPES | {"changes", "resets"}
+_RELABEL: Final = frozenset({"label_replace", "label_join"})
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -296,6 +297,9 @@ def _matching(node: Binary, left: Shape, right: Shape, known: Known) -> Iterator
         what = f"the sides of {node.operator!r} have different labels ({listed(unlike)}): no series finds its partner"
         fix = "aggregate both by the same labels, or say on(…) or ignoring(…)"
         yield Fault("PQ009", what, fix, expected=listed(left.labels), observed=listed(right.labels))
+    elif apart := _apart(node, left, right):
+        what = f"the sides of {node.operator!r} differ in {listed(apart)}, by which they are put together: none fits"
+        yield Fault("PQ009", what, f"say ignoring ({listed(apart)}), or aggregate both sides")
     elif node.operator not in SET_OPERATORS:
         yield from _ambiguous(node, left, right, known)
 
@@ -307,6 +311,21 @@ def _unlike(node: Binary, left: Shape, right: Shape) -> set[str]:
     if left.is_open or right.is_open:
         return set()
     return set(matched(left, node.matching).labels ^ matched(right, node.matching).labels)
+
+
+def _apart(node: Binary, left: Shape, right: Shape) -> set[str]:
+    """Return the labels by which the sides are put together and that have one value here and another there."""
+    ours, theirs = _values(node.left), _values(node.right)
+    joint = {label for label in ours.keys() & theirs.keys() if ours[label] != theirs[label]}
+    return {label for label in joint if all(matched(shape, node.matching).may_have(label) for shape in (left, right))}
+
+
+def _values(side: Node) -> dict[str, str]:
+    """Return the labels that the one selector of a side gives a value, where nothing on the way gives another."""
+    selector = _single(side)
+    if selector is None or any(isinstance(node, Call) and node.function in _RELABEL for node in walk(side)):
+        return {}
+    return {matcher.name: matcher.value for matcher in _matchers(selector) if matcher.operator == "="}
 
 
 def _ambiguous(node: Binary, left: Shape, right: Shape, known: Known) -> Iterator[Fault]:
