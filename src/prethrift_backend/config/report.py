@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from urllib.parse import urlsplit
 
@@ -51,21 +52,30 @@ def render_settings_table() -> str:
 
 def _table(group: str, promises: list[SettingPromise]) -> str:
     head = [f"**{group}**", "", "| name | default | meaning |", "| --- | --- | --- |"]
-    rows = [f"| `{promise.name}` | {_default_cell(promise)} | {_meaning_cell(promise)} |" for promise in promises]
+    rows = [
+        f"| `{promise.name}` | {describe_defaults(promise.defaults, code='`{}`'.format)} | {_meaning_cell(promise)} |"
+        for promise in promises
+    ]
     return "\n".join([*head, *rows, ""])
 
 
-def _default_cell(promise: SettingPromise) -> str:
-    if promise.defaults == (UNSET,):
+def describe_defaults(defaults: Sequence[str], *, code: Callable[[str], str]) -> str:
+    """Say in Markdown what a setting is when it is not set; ``code`` makes a code span of a value.
+
+    ``defaults`` has one text or one for each environment, as `SettingPromise` and ``settings.txt`` have them.
+    """
+    if tuple(defaults) == (UNSET,):
         return ""
-    if promise.defaults == (PACKAGE_VERSION,):
-        return "the package's version"
-    if len(promise.defaults) == 1:
-        return f"`{promise.defaults[0]}`"
-    texts = dict(text.split(":", 1) for text in promise.defaults)
+    if len(defaults) == 1:
+        return _default(defaults[0], code)
+    texts = {environment: _default(text, code) for environment, text in (one.split(":", 1) for one in defaults)}
     if texts["staging"] == texts["production"]:
-        return f"`{texts['development']}` in development, `{texts['production']}` elsewhere"
-    return ", ".join(f"`{text}` in {environment}" for environment, text in texts.items())
+        return f"{texts['development']} in development, {texts['production']} elsewhere"
+    return ", ".join(f"{text} in {environment}" for environment, text in texts.items())
+
+
+def _default(text: str, code: Callable[[str], str]) -> str:
+    return {UNSET: "nothing", PACKAGE_VERSION: "the package's version"}.get(text) or code(text)
 
 
 def _meaning_cell(promise: SettingPromise) -> str:

@@ -12,9 +12,9 @@ from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.diff_changes import Change
 from prethrift_backend.verify.diff_consumers import Use
 from prethrift_backend.verify.diff_schema import Difference, Node, compare, read_schema
+from prethrift_backend.verify.health_words import described_paths, description
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_PATH: Final = re.compile(r"(?<![\w/])/[a-z][\w/{}-]*")
 _STATUS_CODE: Final = re.compile(r"[1-5]\d\d")
 _MAJOR: Final = re.compile(r":(\d+)\Z")
 
@@ -87,8 +87,8 @@ def _change(difference: Difference, new: HealthSchema) -> Change:
 
 
 def _path_changes(old: HealthSchema, new: HealthSchema) -> Iterator[Change]:
-    before, after = (_PATH.findall(_described(schema.document)) for schema in (old, new))
-    for path in dict.fromkeys(before):
+    before, after = (described_paths(schema.document) for schema in (old, new))
+    for path in before:
         if path not in after:
             yield Change("H001", "health", path, f"{path} is no longer among the paths of the health body")
 
@@ -107,10 +107,6 @@ def _mapping(schema: HealthSchema) -> str:
     status = properties.get("status") if isinstance(properties, dict) else None
     statuses = schema.root.properties.get("status", Node()).values or ()
     known = {str(json.loads(value)) for value in statuses}
-    words = re.findall(r"\w+", _described(status))
+    words = re.findall(r"\w+", description(status))
     said = [word for word in words if word in known or _STATUS_CODE.fullmatch(word)]
     return " ".join(said) if any(_STATUS_CODE.fullmatch(word) for word in said) else ""
-
-
-def _described(schema: object) -> str:
-    return str(schema.get("description", "")) if isinstance(schema, dict) else ""

@@ -10,8 +10,13 @@ from typing import Final
 from prethrift_backend.contracts import Contracts
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.findings import Finding, Place
+from prethrift_backend.verify.reference_events import render_events
+from prethrift_backend.verify.reference_health import render_health
 from prethrift_backend.verify.reference_index import render_index
 from prethrift_backend.verify.reference_markdown import MARK
+from prethrift_backend.verify.reference_metrics import render_metrics
+from prethrift_backend.verify.reference_settings import render_settings
+from prethrift_backend.verify.reference_spans import render_spans
 from prethrift_backend.verify.rules import RULES
 
 # A mark stands at the top; what follows is not read to find it.
@@ -25,9 +30,22 @@ def render_reference(contracts: Contracts) -> dict[str, str]:
 
     The same contracts give the same bytes. Only what the folder of contracts has is there.
     """
-    files: dict[str, str] = {}
+    files = _pages(contracts)
     files["index.md"] = render_index(contracts, files)
     return dict(sorted(files.items()))
+
+
+def _pages(contracts: Contracts) -> dict[str, str]:
+    files = {"metrics.md": render_metrics(contracts.metrics)}
+    if contracts.logs is not None:
+        files["events.md"] = render_events(contracts.logs)
+    if contracts.spans is not None:
+        files["spans.md"] = render_spans(contracts.spans)
+    if contracts.settings is not None:
+        files["settings.md"] = render_settings(contracts.settings)
+    if contracts.health_schema is not None:
+        files["health.md"] = render_health(contracts.health_schema)
+    return files
 
 
 def check_reference(contracts: Contracts, folder: Path) -> list[Finding]:
