@@ -1,0 +1,124 @@
+"""The commands that have to report changes, run on a changed copy of the tree."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from tests.corpus.change import Change
+from tests.corpus.process_faults import make_service
+from tests.corpus.service import listening
+from tests.corpus.tree import ROOT, Tree
+
+from prethrift_backend import cli
+
+# Info is what a reader may like to know; it is no report of a fault.
+_REPORTED: Final = frozenset({"error", "warning"})
+_SECONDS_MAX: Final = 60
+_COMMON: Final = ("--fail-on", "warning")
+_QUERIES: Final = ("ops/prometheus/rules", "ops/grafana", "--job", "prethrift-health")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run of a command said: its exit status, the rules it reported, and its words to people."""
+
+    status: int
+    rules: frozenset[str]
+    words: str = ""
+
+
+Runner: TypeAlias = Callable[[Change, Tree], Report]
+
+
+def run_command(change: Change, tree: Tree) -> Report:
+    """Run the command of a change on the tree as it is now."""
+    return COMMANDS[change.command](change, tree)
+
+
+# In this process: the command as it is, without the second that a new interpreter takes to load it.
+
+
+def _in_process(tree: Tree, *arguments: str) -> Report:
+    report = tree.root / "report.json"
+    words = io.StringIO()
+    status = 0
+    with contextlib.chdir(tree.root), contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
+        try:
+            cli.main(["contracts", *arguments, "--report", f"json={report}", *_COMMON])
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    return _report(status, report, words.getvalue())
+
+
+def _report(status: int, path: Path, words: str) -> Report:
+    """Read what a command wrote, and take the file away: the next run may write none."""
+    if not path.is_file():
+        return Report(status, frozenset(), words)
+    findings = json.loads(path.read_text(encoding="utf-8"))["findings"]
+    path.unlink()
+    shown = "\n".join(f"{finding['rule']} {finding['name']}: {finding['message']}" for finding in findings)
+    rules = frozenset(finding["rule"] for finding in findings if finding["level"] in _REPORTED)
+    return Report(status, rules, f"{words}{shown}")
+
+
+def _diff(_change: Change, tree: Tree) -> Report:
+    against = str(tree.pristine / "contracts")
+    return _in_process(tree, "diff", "--against", against, "--contracts", "contracts")
+
+
+def _lint_queries(_change: Change, tree: Tree) -> Report:
+    return _in_process(tree, "lint-queries", *_QUERIES, "--contracts", "contracts")
+
+
+def _verify(change: Change, tree: Tree) -> Report:
+    with listening(make_service(change.fault)) as service:
+        return _in_process(tree, "verify", service.url, "--contracts", str(service.contracts), *service.options)
+
+
+# In a process of its own: the command line of the changed copy.
+
+
+def _in_own_process(tree: Tree, *arguments: str) -> Report:
+    report = tree.root / "report.json"
+    command = [sys.executable, "-m", "prethrift_backend.cli", "contracts", *arguments]
+    done = subprocess.run(
+        [*command, "--report", f"json={report}", *_COMMON],
+        cwd=tree.root,
+        env=_environment(tree),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS_MAX,
+    )
+    return _report(done.returncode, report, f"{done.stdout}{done.stderr}")
+
+
+def _environment(tree: Tree) -> dict[str, str]:
+    """Return an environment in which the copy comes before the installed package, and nothing is compiled."""
+    return {**os.environ, "PYTHONPATH": f"{tree.root / 'src'}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _diff_line(_change: Change, tree: Tree) -> Report:
+    return _in_own_process(tree, "diff", "--against", str(tree.pristine / "contracts"))
+
+
+def _lint_queries_line(_change: Change, tree: Tree) -> Report:
+    return _in_own_process(tree, "lint-queries", *_QUERIES)
+
+
+COMMANDS: Final[dict[str, Runner]] = {
+    "diff": _diff,
+    "diff (command line)": _diff_line,
+    "lint-queries": _lint_queries,
+    "lint-queries (command line)": _lint_queries_line,
+    "verify": _verify,
+}

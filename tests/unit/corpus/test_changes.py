@@ -1,0 +1,76 @@
+"""What is in the corpus, and what it shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from tests.corpus.change import Change
+from tests.corpus.changes import CHANGES, shortcomings, unchanged
+from tests.corpus.commands import COMMANDS
+from tests.corpus.judging import Result
+from tests.corpus.report import as_failures, as_table, write_json
+
+from prethrift_backend.verify.rules import RULES
+
+FAULT = Change("a family is gone", "contracts", "diff", "M001")
+FREE = Change("a comment more", "contracts", "diff", None)
+
+
+def test_every_rule_and_command_is_there() -> None:
+    """A change expects a rule that some command judges, by a command that exists."""
+    assert {change.rule for change in CHANGES if change.rule is not None} <= set(RULES)
+    assert {change.command for change in CHANGES} <= set(COMMANDS)
+
+
+def test_a_corpus_that_is_too_small_says_so() -> None:
+    """A change that is taken away is missed, one that is there twice is told."""
+    faults = [change for change in CHANGES if change.kind == "dashboards" and not change.is_harmless]
+
+    assert any("kind dashboards" in lack for lack in shortcomings([c for c in CHANGES if c not in faults[5:]]))
+    assert any("is there twice" in lack for lack in shortcomings([*CHANGES, CHANGES[0]]))
+    borrowed = [replace(change, source="a table") for change in CHANGES]
+    assert any("at most half" in lack for lack in shortcomings(borrowed))
+
+
+def test_nothing_is_changed_once_for_each_command() -> None:
+    """A command that reports the tree as it is would report every fault."""
+    assert [(change.command, change.edits) for change in unchanged([FAULT, FREE])] == [("diff", ())]
+
+
+def test_the_table_shows_each_change_and_the_score() -> None:
+    """Kind, change, expected, reported, command, verdict, and what it comes to."""
+    table = as_table([Result(FAULT, "reported", ("M001", "V001")), Result(FREE, "false alarm", ("V002",))])
+
+    lines = table.splitlines()
+    assert lines[0].split() == ["kind", "change", "expected", "reported", "by", "verdict"]
+    assert lines[2].split("  ")[:2] == ["contracts", "a family is gone"]
+    assert lines[2].endswith("reported")
+    assert lines[3].endswith("FALSE ALARM")
+    assert lines[-1] == "1 of 1 faults reported, 1 of 1 harmless changes reported: 50.0%"
+
+
+def test_what_did_not_end_well_is_explained() -> None:
+    """The words of the command are there for whoever has to mend it."""
+    results = [Result(FAULT, "missed", words="exit status 0"), Result(FREE, "quiet")]
+
+    assert as_failures(results) == ("missed: contracts: a family is gone: expected M001 of diff\n    exit status 0")
+
+
+def test_every_result_is_kept(tmp_path: Path) -> None:
+    """The document has the score and one entry a change."""
+    write_json([Result(FAULT, "reported", ("M001",), seconds=0.123)], tmp_path / "build" / "corpus.json")
+
+    document = json.loads((tmp_path / "build" / "corpus.json").read_text(encoding="utf-8"))
+    assert (document["faults"], document["reported"], document["is_full"]) == (1, 1, True)
+    assert document["results"][0] == {
+        "kind": "contracts",
+        "change": "a family is gone",
+        "command": "diff",
+        "expected": "M001",
+        "reported": ["M001"],
+        "verdict": "reported",
+        "seconds": 0.12,
+        "source": "tests/corpus",
+    }
