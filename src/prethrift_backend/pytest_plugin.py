@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from prethrift_backend.observability.testing import Capture, CapturedSpan, OtlpRequest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, which stands on tests whether or not a run counts what they exercise."""
+    marker = "breaks_contract(reason): breaks contracts on purpose; 'contracts coverage' counts nothing of it"
+    config.addinivalue_line("markers", marker)
+
+
 @pytest.fixture
 def telemetry_settings() -> Settings | None:
     """Return the settings of `captured_telemetry`; None for every level and every trace."""

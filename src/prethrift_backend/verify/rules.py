@@ -12,6 +12,7 @@ from typing import Final
 
 from prethrift_backend.verify import (
     _rules_alerts,
+    _rules_coverage,
     _rules_diff,
     _rules_docs,
     _rules_exceptions,
@@ -42,6 +43,7 @@ RULES: Final = make_table(
     module.RULES
     for module in (
         _rules_alerts,
+        _rules_coverage,
         _rules_diff,
         _rules_docs,
         _rules_exceptions,

@@ -18,6 +18,8 @@ from prethrift_backend.observability.testing import Capture, CapturedSpan, OtlpR
 
 SOURCE = Path(__file__).parents[3] / "src" / "prethrift_backend"
 PLUGIN = SOURCE / "pytest_plugin.py"
+# Loaded by name, or by the plugin where its options ask for it.
+OTHER_PLUGINS = {SOURCE / "verify" / name for name in ("coverage_plugin.py",)}
 
 
 @pytest.fixture
@@ -90,11 +92,20 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-def test_only_the_plugin_imports_pytest() -> None:
-    """Production code needs no test runner: in the whole package one file imports it."""
-    importers = [path for path in SOURCE.rglob("*.py") if {"pytest", "_pytest"} & _imports(path)]
+def test_only_plugins_import_pytest() -> None:
+    """Production code needs no test runner: in the whole package none but what a test runner loads imports it."""
+    importers = {path for path in SOURCE.rglob("*.py") if {"pytest", "_pytest"} & _imports(path)}
 
-    assert importers == [PLUGIN]
+    assert importers == {PLUGIN, *OTHER_PLUGINS}
+
+
+@pytest.mark.parametrize("plugin", sorted(OTHER_PLUGINS), ids=lambda path: path.stem)
+def test_nothing_imports_the_other_plugins(plugin: Path) -> None:
+    """A module of the package that imported one would need a test runner; the plugin that pytest loads does so late."""
+    name = f"prethrift_backend.verify.{plugin.stem}"
+    importers = {path for path in SOURCE.rglob("*.py") if name in _imports(path)}
+
+    assert importers <= {PLUGIN}
 
 
 def test_nothing_but_the_plugin_imports_the_tests_helpers() -> None:

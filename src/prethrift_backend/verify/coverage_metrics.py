@@ -1,0 +1,121 @@
+"""Metrics of a test run: which registries are watched, and what their families show to have been exercised."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+from weakref import ref
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample
+
+from prethrift_backend.contracts import MetricFamily, MetricsContract
+from prethrift_backend.observability.metrics import MetricSet
+from prethrift_backend.verify.coverage_items import buckets_name, value_name
+
+# As it was before anybody listens to it: what is read here is not a scrape.
+_COLLECT: Final = CollectorRegistry.collect
+
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+class FamilyReadings:
+    """What the samples of a family exercise: the family, values of its closed labels, a histogram's buckets."""
+
+    def __init__(self, contract: MetricsContract) -> None:
+        self._counted = {name: family for family in contract.families for name in _counted_names(family)}
+        self._gauges = {family.name: family for family in contract.families if family.kind in ("gauge", "untyped")}
+
+    def moved(self, samples: Iterable[Sample]) -> Iterator[str]:
+        """Yield what counters and histograms show that have counted something."""
+        for sample in samples:
+            family = self._counted.get(sample.name)
+            if family is None or not sample.value > 0:
+                continue
+            if not sample.name.endswith("_bucket"):
+                yield from _named(family, sample)
+            elif float(sample.labels["le"]) < float("inf"):
+                yield buckets_name(family.name)
+
+    def read(self, samples: Iterable[Sample]) -> Iterator[str]:
+        """Yield what gauges show that are read: themselves, and the label values of what is not 0."""
+        for sample in samples:
+            family = self._gauges.get(sample.name)
+            if family is None:
+                continue
+            yield family.name
+            if sample.value != 0:
+                yield from _named(family, sample)
+
+
+def _named(family: MetricFamily, sample: Sample) -> Iterator[str]:
+    yield family.name
+    yield from (value_name(family.name, label, value) for label, value in sample.labels.items())
+
+
+def _counted_names(family: MetricFamily) -> tuple[str, ...]:
+    if family.kind == "histogram":
+        return f"{family.name}_count", f"{family.name}_bucket"
+    return () if family.kind == "gauge" else (family.name,)
+
+
+class WatchedMetrics:
+    """The metrics that are looked at: those of telemetries, and registries that are nobody's.
+
+    A telemetry's are kept for the test that made it, so that they can be read when it is over; after that only for as
+    long as anybody else keeps them.
+    """
+
+    def __init__(self, contract: MetricsContract) -> None:
+        self._promised = {family.name: family for family in contract.families}
+        self._fresh: list[MetricSet] = []
+        self._sets: list[ref[MetricSet]] = []
+        self._registries: list[tuple[CollectorRegistry, Mapping[_Key, float]]] = []
+        self._lock = threading.Lock()
+
+    def add(self, metrics: MetricSet) -> None:
+        """Watch the families that the contract has as well, with the same promise."""
+        with self._lock:
+            self._fresh.append(metrics)
+            self._sets.append(ref(metrics))
+
+    def add_registry(self, registry: CollectorRegistry) -> None:
+        """Watch a registry; what it has counted by now does not count."""
+        before = {_key(sample): sample.value for metric in _COLLECT(registry) for sample in metric.samples}
+        self._registries.append((registry, before))
+
+    def watches(self, registry: CollectorRegistry) -> bool:
+        """Say whether a scrape of this registry is one of what is watched."""
+        if any(registry is own for own, _ in self._registries):
+            return True
+        return any(metrics.registry is registry for metrics in self._alive())
+
+    def counted(self) -> Iterator[Sample]:
+        """Yield the samples of what is counted, and not read at a scrape."""
+        for metrics in self._alive():
+            for family in metrics.contract.families:
+                bound = metrics.find(family.name)
+                if bound is not None and not bound.is_read and self._is_promised(family):
+                    yield from (sample for metric in bound.collect() for sample in metric.samples)
+        for registry, before in self._registries:
+            for metric in _COLLECT(registry):
+                yield from (one._replace(value=one.value - before.get(_key(one), 0.0)) for one in metric.samples)
+
+    def let_go(self) -> None:
+        """Keep nothing alive any longer."""
+        with self._lock:
+            self._fresh.clear()
+            self._sets = [one for one in self._sets if one() is not None]
+
+    def _alive(self) -> list[MetricSet]:
+        with self._lock:
+            return [metrics for one in self._sets if (metrics := one()) is not None]
+
+    def _is_promised(self, family: MetricFamily) -> bool:
+        """Say whether the family is the contract's: a test may have made a contract of its own."""
+        return family == self._promised.get(family.name)
+
+
+def _key(sample: Sample) -> _Key:
+    return sample.name, tuple(sorted(sample.labels.items()))
