@@ -32,7 +32,8 @@ class LogChecks:
     """One log contract, and what lines break of it.
 
     An event that the contract does not name is free text of other people's loggers, unless a logger of the contract
-    (or one below it) wrote it. ``request_key`` and ``trace_key`` are the fields that tell requests and traces apart.
+    (or one below it) wrote it. ``request_key`` and ``trace_key`` are the fields that tell requests and traces apart;
+    ``event_key``, ``level_key`` and ``logger_key`` those that hold an event's name, its level and who wrote it.
     """
 
     def __init__(self, contract: LogsContract) -> None:
@@ -40,9 +41,9 @@ class LogChecks:
         promised = {one.name for one in contract.fields}
         self.request_key = _key_of(_REQUEST_KEYS, promised)
         self.trace_key = _key_of(_TRACE_KEYS, promised)
-        self._event_key = _key_of(_EVENT_KEYS, promised)
-        self._level_key = _key_of(_LEVEL_KEYS, promised)
-        self._logger_key = _key_of(_LOGGER_KEYS, promised)
+        self.event_key = _key_of(_EVENT_KEYS, promised)
+        self.level_key = _key_of(_LEVEL_KEYS, promised)
+        self.logger_key = _key_of(_LOGGER_KEYS, promised)
         self._events = {event.name: event for event in contract.events}
         self._loggers = {event.logger for event in contract.events if event.logger is not None}
         self._never = NeverChecks(contract.never_keys, contract.never_values)
@@ -54,7 +55,7 @@ class LogChecks:
 
     def event_in(self, fields: Mapping[str, object]) -> LogEvent | None:
         """Return the promised event that a line with these fields is of; None for any other line."""
-        name = fields.get(self._event_key)
+        name = fields.get(self.event_key)
         return self._events.get(name) if isinstance(name, str) else None
 
     def faults(self, line: bytes, *, holds: Collection[str] = ()) -> list[RecordFault]:
@@ -106,9 +107,9 @@ class LogChecks:
             yield RecordFault(_VALUE_RULES[fault.kind], name, message, fault.expected, fault.observed)
 
     def _origin(self, event: LogEvent | None, fields: Mapping[str, object]) -> Iterator[RecordFault]:
-        level, logger = fields.get(self._level_key), fields.get(self._logger_key)
+        level, logger = fields.get(self.level_key), fields.get(self.logger_key)
         if event is None:
-            yield from self._stranger(fields.get(self._event_key), logger)
+            yield from self._stranger(fields.get(self.event_key), logger)
             return
         if isinstance(level, str) and level.lower() not in event.levels:
             allowed = "|".join(event.levels)
