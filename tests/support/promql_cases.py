@@ -204,6 +204,7 @@ WRONG: Final[tuple[tuple[str, str, str], ...]] = (
     ("alert", f"sum(rate({_FAILED}[5m])) / sum(rate({_REQUESTS}[5m])) > 0.05", "PQ012"),
     ("panel", f"sum(rate({_FAILED}[5m])) / sum(rate({_REQUESTS}[5m]))", "PQ012"),
     ("alert", "increase(faults_total[5m]) > 0", "PQ012"),
+    ("alert", "increase(faults_total[15m]) > 0 or (queue_length unless queue_length offset 15m)", "PQ012"),
     # PQ013: absence
     ("alert", "absent(http_requests_total)", "PQ013"),
     ("alert", 'absent(faults_total{kind="disk"})', "PQ013"),
@@ -296,6 +297,7 @@ RIGHT: Final[tuple[tuple[str, str], ...]] = (
     ("alert", f"histogram_quantile(0.95, sum by (le) (rate({_BUCKETS}[5m]))) >= 10"),
     ("alert", f"1000 * histogram_quantile(0.95, sum by (le) (rate({_BUCKETS}[5m]))) > 500"),
     ("alert", 'increase(search_operations_total{status="error"}[5m]) > 0'),
+    ("alert", "increase(faults_total[15m]) > 0 or (faults_total unless faults_total offset 15m)"),
     ("alert", "changes(process_start_time_seconds[15m]) > 3"),
     ("alert", "time() - process_start_time_seconds < 60"),
     ("alert", "predict_linear(queue_length[1h], 3600) > 100"),

@@ -128,14 +128,25 @@ def _gaps(ratios: list[Binary], subject: Subject) -> Iterator[Fault]:
 
 
 def _first_increments(subject: Subject) -> Iterator[Fault]:
+    new = {metric_name(s) for node in walk(subject.tree) if _asks_for_new(node) for s in selectors(node)}
     for node in walk(subject.tree):
         if not isinstance(node, Binary) or node.operator not in (">", ">=") or not isinstance(node.right, Number):
             continue
         share = any(isinstance(part, Binary) and part.operator == "/" for part in walk(node.left))
         for selector in selectors(node.left) if node.right.value in (0.0, 1.0) and not share else ():
-            if has_rate(node.left) and _may_be_missing(selector, subject.known, narrowed=False):
+            is_noticed = metric_name(selector) in new
+            if has_rate(node.left) and not is_noticed and _may_be_missing(selector, subject.known, narrowed=False):
                 what = f"the first error makes the series of {selector}, and the step from nothing to 1 is no increase"
                 yield Fault("PQ012", what, "promise init= in metrics.txt, so that the series starts at 0")
+
+
+def _asks_for_new(node: Node) -> bool:
+    """Say whether it selects series that were not there before: ``x unless x offset 15m``."""
+    if not isinstance(node, Binary) or node.operator != "unless":
+        return False
+    if not isinstance(node.left, Selector) or not isinstance(node.right, Selector):
+        return False
+    return node.right.offset_seconds > node.left.offset_seconds and metric_name(node.left) == metric_name(node.right)
 
 
 def _may_be_missing(selector: Selector, known: Known, *, narrowed: bool = True) -> bool:

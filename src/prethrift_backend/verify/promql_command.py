@@ -17,6 +17,7 @@ from prethrift_backend.verify.promql import Known
 from prethrift_backend.verify.promql_shapes import TARGET_LABELS
 from prethrift_backend.verify.promql_tree import QueryError, check_installed
 from prethrift_backend.verify.rule_files import know_rules, lint_rule_files, read_rule_file
+from prethrift_backend.verify.scrape_configs import is_rule_file, scrape_jobs
 
 if TYPE_CHECKING:
     from prethrift_backend.verify.commands import Subparsers
@@ -25,7 +26,8 @@ _RULES: Final = frozenset({".yml", ".yaml", ".rules"})
 _DASHBOARDS: Final = frozenset({".json"})
 _EPILOG: Final = (
     "Exit status: 0 well, 1 findings, 2 wrong usage or contract files, 3 no query was found. In folders, files of "
-    "promtool's tests are left out (those in 'tests', or named …_test.yml)."
+    "promtool's tests are left out (those in 'tests', or named …_test.yml); the jobs of Prometheus' configurations "
+    "there are known."
 )
 
 
@@ -94,14 +96,14 @@ def make_known(arguments: argparse.Namespace) -> Known:
     """
     return Known(
         load_metrics(arguments.contracts),
-        jobs=frozenset(arguments.job),
+        jobs=frozenset(arguments.job) | scrape_jobs(arguments.paths),
         target_labels=TARGET_LABELS | frozenset(arguments.target_label),
         retention_seconds=arguments.retention_days * 86400,
     )
 
 
 def sort_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return rule files and dashboards, those of folders included; files of rule tests are left out.
+    """Return rule files and dashboards, those of folders included; rule tests and other YAML of folders are left out.
 
     Raises ContractError where a path is neither, nor a folder of them.
     """
@@ -121,6 +123,7 @@ def sort_paths(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if file.suffix in _RULES | _DASHBOARDS)
-        yield from (file for file in found if not is_test_file(file.relative_to(path)))
+        found = [file for file in found if not is_test_file(file.relative_to(path))]
+        yield from (file for file in found if file.suffix in _DASHBOARDS or is_rule_file(file))
     elif path.is_file() and path.suffix in _RULES | _DASHBOARDS:
         yield path

@@ -83,6 +83,25 @@ def test_files_of_rule_tests_are_left_out_of_folders(folder: Path) -> None:
     assert _run(folder, str(folder / "rules")) == 0
 
 
+def test_other_yaml_of_folders_is_left_out(folder: Path) -> None:
+    """What configures other programs lies beside the rules; a file of rules with a wrong first word does not hide."""
+    (folder / "rules" / "compose.yaml").write_text("services: {shop: {image: shop}}\n")
+    assert _run(folder, str(folder / "rules")) == 0
+
+    (folder / "rules" / "more.yml").write_text(RULES.replace("groups:", "grups:", 1))
+    assert _run(folder, str(folder / "rules")) == 1
+
+
+def test_jobs_of_a_configuration_are_known(folder: Path) -> None:
+    """A query may name the jobs that the Prometheus in the same folder scrapes, and no other."""
+    path = folder / "rules" / "shop.yml"
+    path.write_text(RULES.replace("sum(queue_length)", 'sum(queue_length{job="till"})'))
+    assert _run(folder, str(folder / "rules")) == 1
+
+    (folder / "prometheus.yml").write_text("scrape_configs: [{job_name: till}]\n")
+    assert _run(folder, str(folder)) == 0
+
+
 def test_nothing_to_look_at_is_no_success(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A path without queries is refused with 2, a file without one is inconclusive."""
     (folder / "rules" / "shop.yml").write_text("groups: []\n")
