@@ -11,15 +11,25 @@ import argparse
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from prethrift_backend.verify import diff_command, format_command, live_command, promql_command, rules_command
+from prethrift_backend.verify import (
+    coverage_command,
+    diff_command,
+    format_command,
+    live_command,
+    promql_command,
+    record_command,
+    rules_command,
+)
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 COMMANDS: Final[tuple[Callable[[Subparsers], None], ...]] = (
+    coverage_command.add_command,
     diff_command.add_command,
     format_command.add_command,
     live_command.add_command,
     promql_command.add_command,
+    record_command.add_command,
     rules_command.add_command,
 )
 
