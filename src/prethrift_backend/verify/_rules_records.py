@@ -132,10 +132,10 @@ _SPANS: Final = (
 _CORRELATION: Final = (
     Rule(
         "CR001",
-        "The answer names the trace that was sent",
-        "error",
+        "The answer names its trace",
+        "warning",
         "QUERY",
-        "Whoever reports a fault can say which trace it was. Answer with traceparent or a header of the trace id.",
+        "Whoever reports a fault could say which trace it was. Answer with traceresponse or X-Trace-Id.",
     ),
     Rule(
         "CR002",
@@ -154,9 +154,16 @@ _CORRELATION: Final = (
     Rule(
         "CR004",
         "An exemplar names a trace that was sent",
-        "warning",
+        "error",
         "QUERY",
         "From a slow bucket nobody finds a trace. Give the histogram an exemplar where the request is sampled.",
+    ),
+    Rule(
+        "CR005",
+        "A trusted caller's trace is gone on with",
+        "error",
+        "QUERY",
+        "--trace-trust=parent promises it. Extract traceparent, or say what else becomes of it.",
     ),
 )
 
@@ -165,5 +172,8 @@ LINE_RULES: Final = tuple(rule.id for rule in _LINES)
 
 SPAN_RULES: Final = tuple(rule.id for rule in _SPANS)
 """Those that a run judges which is given spans."""
+
+CORRELATION_RULES: Final = tuple(rule.id for rule in _CORRELATION)
+"""Those that a run judges which sends requests."""
 
 RULES: Final[tuple[Rule, ...]] = (*_LINES, *_SPANS, *_CORRELATION)
