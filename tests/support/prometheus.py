@@ -16,7 +16,7 @@ from typing import Any, Self
 import httpx
 from tests.support.processes import LOOPBACK, ServerProcess, free_port
 
-COMMANDS = ("prometheus", "promtool")
+COMMANDS = ("prometheus", "promtool", "prometheus-alertmanager")
 START_SECONDS = 60.0
 SCRAPE_SECONDS = 0.5
 JOB = "prethrift-health"  # the name that the alert of the documentation uses
@@ -52,7 +52,8 @@ def decide_prometheus(*, required: bool, find: Callable[[str], str | None] = shu
     if required:
         failure = f"{what}, and CI allows no run without it: run `scripts/ci-tools` as root"
         return PrometheusDecision(is_collected=True, failure=failure)
-    note = f"the tests on a real Prometheus were left out: {what} (the Debian package `prometheus` brings both)"
+    packages = "the Debian packages prometheus and prometheus-alertmanager bring them"
+    note = f"the tests on a real Prometheus were left out: {what} ({packages})"
     return PrometheusDecision(is_collected=False, note=note)
 
 

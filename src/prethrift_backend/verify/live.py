@@ -17,13 +17,15 @@ from typing import Final, TypeAlias
 import httpx
 
 from prethrift_backend.contracts import find_contracts, load_health_schema, load_metrics
-from prethrift_backend.verify import health_checks, live_health, live_metrics, live_probe
+from prethrift_backend.verify import arrival, health_checks, live_health, live_metrics, live_probe
+from prethrift_backend.verify._rules_arrival import NOTIFIER_RULES, PROMETHEUS_RULES
 from prethrift_backend.verify._rules_live import READING_RULES, RULES
 from prethrift_backend.verify.findings import Outcome
 from prethrift_backend.verify.live_client import LiveClient, LiveClock
 from prethrift_backend.verify.live_context import LiveContext
 from prethrift_backend.verify.live_items import Ledger, Stage
 from prethrift_backend.verify.live_options import LiveOptions, LiveRun, LiveTokens
+from prethrift_backend.verify.live_versions import check_released
 from prethrift_backend.verify.scrape_checks import CONTRACT_ITEM
 
 _Step: TypeAlias = Callable[[LiveContext], None]
@@ -37,12 +39,29 @@ def _probe(run: LiveContext) -> None:
         live_probe.probe(run.client, run.ledger, run.contract, lambda: live_metrics.fresh_scrape(run))
 
 
-_PROMISES: Final[tuple[_Step, ...]] = (live_metrics.promise, live_health.promise)
-_STAGES: Final[tuple[_Step, ...]] = (live_metrics.identify, live_health.look, live_metrics.look, _probe)
+def _promise(run: LiveContext) -> None:
+    for promise in _PROMISES:
+        promise(run)
+
+
+def _identify(run: LiveContext) -> None:
+    live_metrics.identify(run)
+    if run.is_adopted:  # the other contract has items of its own
+        run.ledger.forget()
+        _promise(run)
+
+
+_PROMISES: Final[tuple[_Step, ...]] = (live_metrics.promise, live_health.promise, arrival.promise)
+_STAGES: Final[tuple[_Step, ...]] = (_identify, live_health.look, live_metrics.look, _probe, arrival.look)
 
 
 def _judged_rules(options: LiveOptions) -> tuple[str, ...]:
-    return tuple(rule.id for rule in (RULES if options.probe else READING_RULES))
+    rules = [*(RULES if options.probe else READING_RULES)]
+    if options.arrival.prometheus:
+        rules += PROMETHEUS_RULES
+    if options.arrival.alertmanager:
+        rules += NOTIFIER_RULES
+    return tuple(rule.id for rule in rules)
 
 
 def verify_live(
@@ -59,6 +78,8 @@ def verify_live(
     that is interrupted returns what it has seen until then.
     """
     options, clock = options or LiveOptions(), clock or LiveClock()
+    arrival.check_addresses(options.arrival)
+    check_released(options.released)
     folder = find_contracts(contracts)
     contract = load_metrics(folder)
     validator = None
@@ -76,8 +97,7 @@ def verify_live(
 
 def _go(run: LiveContext) -> bool:
     """Run the stages; say whether somebody has interrupted them."""
-    for promise in _PROMISES:
-        promise(run)
+    _promise(run)
     run.ledger.stages.append(Stage(0, "offline", "pass", f"contract {run.contract.version}"))
     try:
         if live_metrics.reach(run):

@@ -6,23 +6,26 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prethrift_backend.contracts import find_contracts
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
 from prethrift_backend.verify.exceptions import load_exceptions
+from prethrift_backend.verify.live_versions import VersionRange, parse_range
 from prethrift_backend.verify.reports import Request
 
 if TYPE_CHECKING:
     from prethrift_backend.verify.commands import Subparsers
-    from prethrift_backend.verify.live import LiveOptions, LiveRun
+    from prethrift_backend.verify.live_options import LiveOptions, LiveRun, LiveTokens
 
 _USAGE_STATUS = 2
+_INTERRUPTED_STATUS = 130
 _EPILOG = (
     "Exit status: 0 verified, 1 a contract is violated, 2 wrong usage or contract files, 3 inconclusive: no answer, "
-    "too little seen. Without --token, HEALTH_TOKEN and METRICS_TOKEN of the environment are sent to the endpoints "
-    "they are for; no report shows them."
+    "too little seen, 130 interrupted. Without --token, HEALTH_TOKEN and METRICS_TOKEN of the environment are sent to "
+    "the endpoints they are for, PROMETHEUS_TOKEN and ALERTMANAGER_TOKEN to those programs; no report shows them."
 )
 
 
@@ -46,7 +49,39 @@ def add_command(subparsers: Subparsers) -> None:
     parser.add_argument("--probe", action="store_true", help="send requests that no route takes, and count them")
     for name, default in (("live", "/health/live"), ("ready", "/health/ready"), ("health", "/health")):
         parser.add_argument(f"--{name}-path", default=default, metavar="PATH", help="default: %(default)s; '' for none")
+    _add_version_options(parser)
+    _add_arrival_options(parser)
     parser.set_defaults(command=verify)
+
+
+def _add_version_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("while a deployment rolls")
+    group.add_argument(
+        "--allow-version",
+        type=_versions,
+        metavar="A..B",
+        help="versions of the contract that may run beside the one at hand; each is held against its own",
+    )
+    group.add_argument(
+        "--released", type=Path, metavar="DIR", help="has a folder a version (default: released/, then tags of git)"
+    )
+
+
+def _add_arrival_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where it arrives")
+    group.add_argument("--prometheus", metavar="URL", help="hold what this Prometheus has against the contract")
+    group.add_argument("--alertmanager", metavar="URL", help="follow the alerts through this Alertmanager")
+    group.add_argument(
+        "--rules",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="rule files that are to be loaded (default: ops/prometheus where it is there)",
+    )
+    group.add_argument(
+        "--arrival-timeout", type=_positive, metavar="S", help="how long to wait (default: four scrape intervals)"
+    )
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -61,31 +96,57 @@ def verify(arguments: argparse.Namespace) -> None:
     try:
         load_exceptions(find_contracts(arguments.contracts))  # before anything is asked, not when the report is written
         options = _options(arguments)
-        tokens = options.tokens
         run = live.verify_live(arguments.url, arguments.contracts, options=options)
     except (ContractError, live_client.LiveUsageError) as error:
         _refuse(str(error))
     reports = arguments.report or [Request("human")]
     if any(report.kind == "human" and report.path is None for report in reports):
         print("\n".join(_stage_lines(run)))
-    conclude(run.outcome, arguments, secrets=[token for token in (tokens.health, tokens.metrics) if token])
+    try:
+        conclude(run.outcome, arguments, secrets=options.tokens.all)
+    except SystemExit:
+        if run.is_interrupted:
+            sys.exit(_INTERRUPTED_STATUS)
+        raise
 
 
 def _options(arguments: argparse.Namespace) -> LiveOptions:
+    from prethrift_backend.verify.arrival_rules import read_rules  # noqa: PLC0415 - it loads promql-parser
     from prethrift_backend.verify.health_checks import HealthPaths  # noqa: PLC0415 - it loads jsonschema
-    from prethrift_backend.verify.live import LiveOptions, LiveTokens  # noqa: PLC0415 - it loads httpx
     from prethrift_backend.verify.live_client import LiveLimits  # noqa: PLC0415 - it loads httpx
+    from prethrift_backend.verify.live_options import ArrivalOptions, LiveOptions  # noqa: PLC0415 - it loads httpx
 
+    is_arrival = arguments.prometheus or arguments.alertmanager
     return LiveOptions(
         limits=LiveLimits(arguments.max_requests, arguments.timeout, arguments.rate),
-        tokens=LiveTokens(
-            health=arguments.token or os.environ.get("HEALTH_TOKEN", "").strip() or None,
-            metrics=arguments.token or os.environ.get("METRICS_TOKEN", "").strip() or None,
-        ),
+        tokens=_tokens(arguments.token),
         paths=HealthPaths(arguments.live_path or None, arguments.ready_path or None, arguments.health_path or None),
         min_coverage=arguments.min_coverage,
         probe=arguments.probe,
+        versions=arguments.allow_version,
+        released=arguments.released,
+        arrival=ArrivalOptions(
+            arguments.prometheus,
+            arguments.alertmanager,
+            read_rules(arguments.rules) if is_arrival else (),
+            arguments.arrival_timeout,
+        ),
     )
+
+
+def _tokens(given: str | None) -> LiveTokens:
+    from prethrift_backend.verify.live_options import LiveTokens  # noqa: PLC0415 - it loads httpx
+
+    return LiveTokens(
+        health=given or _from_environment("HEALTH_TOKEN"),
+        metrics=given or _from_environment("METRICS_TOKEN"),
+        prometheus=_from_environment("PROMETHEUS_TOKEN"),
+        alertmanager=_from_environment("ALERTMANAGER_TOKEN"),
+    )
+
+
+def _from_environment(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None
 
 
 def _stage_lines(run: LiveRun) -> Iterator[str]:
@@ -101,6 +162,13 @@ def _stage_lines(run: LiveRun) -> Iterator[str]:
 def _refuse(message: str) -> None:
     print(f"prethrift-backend: {message}", file=sys.stderr)
     sys.exit(_USAGE_STATUS)
+
+
+def _versions(text: str) -> VersionRange:
+    try:
+        return parse_range(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> float:

@@ -9,11 +9,12 @@ from jsonschema import Draft202012Validator
 from opentelemetry.sdk.trace import ReadableSpan
 
 from prethrift_backend.contracts import MetricsContract
-from prethrift_backend.verify.health_checks import Body
+from prethrift_backend.verify.health_checks import Body, make_validator
 from prethrift_backend.verify.live_client import LiveAnswer, LiveClient
 from prethrift_backend.verify.live_items import Ledger
 from prethrift_backend.verify.live_options import LiveOptions
 from prethrift_backend.verify.live_scrape import Scrape
+from prethrift_backend.verify.live_versions import Released
 
 
 @dataclass(slots=True)
@@ -42,6 +43,14 @@ class LiveContext:
     ready: LiveAnswer | None = None
     health: tuple[LiveAnswer, Body] | None = None
     scrapes: list[tuple[LiveAnswer, Scrape]] = field(default_factory=list)
+    is_adopted: bool = False
+
+    def adopt(self, released: Released) -> None:
+        """Hold the service against the contract of another version from now on."""
+        self.contract, self.is_adopted = released.contract, True
+        self.folder = released.folder or self.folder
+        if released.schema is not None:
+            self.validator = make_validator(released.schema)
 
     @property
     def metrics_path(self) -> str:

@@ -57,6 +57,11 @@ class Ledger:
         self._places[signal, name] = place
         self._unseen[signal, name] = _Unseen("no stage came as far as this")
 
+    def forget(self) -> None:
+        """Take all items back: others are promised instead."""
+        self._places.clear()
+        self._unseen.clear()
+
     def saw(self, signal: Signal, name: str) -> None:
         """Note that an item was there to look at."""
         self._unseen.pop((signal, name), None)
@@ -105,17 +110,23 @@ class Ledger:
         return cleaned if len(cleaned) <= _SHOWN_CHARACTERS else f"{cleaned[:_SHOWN_CHARACTERS]}…"
 
     @contextmanager
-    def stage(self, number: int, name: str, note: str = "") -> Iterator[None]:
-        """Run a stage; what the server does not answer, and requests that are spent, make the run inconclusive."""
-        before = len(self.findings)
+    def stage(self, number: int, name: str) -> Iterator[list[str]]:
+        """Run a stage, and yield the list for what its line is to say besides.
+
+        What the server does not answer, and requests that are spent, make the run inconclusive.
+        """
+        before, notes, reason = len(self.findings), list[str](), ""
         try:
-            yield
+            yield notes
         except (UnreachableError, SpentError) as error:
-            self.inconclusive.append(self.clean(str(error)))
-            note = self.clean(str(error))
+            reason = self.clean(str(error))
+            self.inconclusive.append(reason)
+        except KeyboardInterrupt:
+            self.stages.append(Stage(number, name, "skipped", "interrupted"))
+            raise
         worst = [finding for finding in self.findings[before:] if finding.level == "error"]
-        state: StageState = "fail" if worst else "skipped" if note else "pass"
-        self.stages.append(Stage(number, name, state, note))
+        state: StageState = "fail" if worst else "skipped" if reason else "pass"
+        self.stages.append(Stage(number, name, state, reason or "; ".join(notes)))
 
     def skip(self, number: int, name: str, reason: str) -> None:
         """Note a stage that was not run."""

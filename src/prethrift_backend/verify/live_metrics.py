@@ -9,6 +9,7 @@ from prethrift_backend.verify.findings import Place
 from prethrift_backend.verify.live_client import LiveAnswer
 from prethrift_backend.verify.live_context import LiveContext
 from prethrift_backend.verify.live_scrape import Scrape, read_scrape, samples_of
+from prethrift_backend.verify.live_versions import find_released, is_allowed
 from prethrift_backend.verify.scrape_checks import BUDGET_ITEM, SCRAPE_ITEM
 
 # Each connection may come to another worker; eight of them miss one of two workers in 1 of 128 runs.
@@ -50,8 +51,26 @@ def identify(run: LiveContext) -> None:
     if not run.scrapes:
         run.ledger.skip(2, "identity", "there is no scrape that could be read")
         return
-    with run.ledger.stage(2, "identity"):
-        scrape_checks.check_identity(run.ledger, run.scrapes[0][1], run.contract)
+    with run.ledger.stage(2, "identity") as notes:
+        scrape, own = run.scrapes[0][1], run.contract.version
+        version = scrape_checks.told_version(scrape)
+        if version is None or _has_contract(run, version):
+            scrape_checks.check_identity(run.ledger, scrape, run.contract)
+        notes.append(scrape_checks.described_version(version, own))
+
+
+def _has_contract(run: LiveContext, version: str) -> bool:
+    """Go over to the contract of another version where that is allowed; say whether the run has the one it needs."""
+    if version == run.contract.version or not is_allowed(version, run.options.versions):
+        return True
+    found = find_released(version, folder=run.folder, released=run.options.released)
+    if found is None:
+        place = run.options.released or run.folder / "released"
+        reason = f"contract {version} is allowed, and neither {place} nor a tag of git has it: give --released DIR"
+        run.ledger.inconclusive.append(reason)
+        return False
+    run.adopt(found)
+    return True
 
 
 def look(run: LiveContext) -> None:
@@ -72,7 +91,8 @@ def look(run: LiveContext) -> None:
         while len(run.scrapes) < SCRAPES:
             if fresh_scrape(run) is None:
                 break
-        scrape_checks.check_consistency(run.ledger, [seen for _, seen in run.scrapes])
+        versions = run.options.versions
+        scrape_checks.check_consistency(run.ledger, [seen for _, seen in run.scrapes], versions=versions)
     with run.ledger.stage(8, "cost"):
         # The quickest: what is asked is what a scrape takes, not what else the machine had to do meanwhile.
         seconds = min(answer.seconds for answer, _ in run.scrapes)

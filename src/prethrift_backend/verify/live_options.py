@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prethrift_backend.verify.findings import Outcome
 from prethrift_backend.verify.health_checks import HealthPaths
 from prethrift_backend.verify.live_client import LiveLimits
 from prethrift_backend.verify.live_items import Stage
+from prethrift_backend.verify.live_versions import VersionRange
+from prethrift_backend.verify.rule_files import RuleFile
 
 
 @dataclass(frozen=True, slots=True)
 class LiveTokens:
-    """The bearer tokens that the service asks for, or None."""
+    """The bearer tokens that the service and those around it ask for, or None."""
 
     health: str | None = None
     metrics: str | None = None
+    prometheus: str | None = None
+    alertmanager: str | None = None
 
     @property
     def all(self) -> tuple[str, ...]:
         """Those that there are; no report shows them."""
-        return tuple(token for token in (self.health, self.metrics) if token)
+        given = (self.health, self.metrics, self.prometheus, self.alertmanager)
+        return tuple(token for token in given if token)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalOptions:
+    """Where what the service shows arrives: addresses, the rules that are to be loaded, how long to wait.
+
+    Without ``timeout_seconds`` it is a few scrape intervals of the contract.
+    """
+
+    prometheus: str | None = None
+    alertmanager: str | None = None
+    rule_files: tuple[RuleFile, ...] = ()
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """How a run is made and judged; ``probe`` allows requests that leave traces in the metrics."""
+    """How a run is made and judged; ``probe`` allows requests that leave traces in the metrics.
+
+    ``versions`` are those beside the one at hand that a process may have while a deployment rolls, and ``released`` is
+    the folder that has their contracts.
+    """
 
     limits: LiveLimits = field(default_factory=LiveLimits)
     tokens: LiveTokens = field(default_factory=LiveTokens)
     paths: HealthPaths = field(default_factory=HealthPaths)
     min_coverage: float = 0.9
     probe: bool = False
+    versions: VersionRange | None = None
+    released: Path | None = None
+    arrival: ArrivalOptions = field(default_factory=ArrivalOptions)
 
 
 @dataclass(frozen=True, slots=True)

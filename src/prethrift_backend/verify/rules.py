@@ -12,6 +12,7 @@ from typing import Final
 
 from prethrift_backend.verify import (
     _rules_alerts,
+    _rules_arrival,
     _rules_coverage,
     _rules_diff,
     _rules_docs,
@@ -43,6 +44,7 @@ RULES: Final = make_table(
     module.RULES
     for module in (
         _rules_alerts,
+        _rules_arrival,
         _rules_coverage,
         _rules_diff,
         _rules_docs,

@@ -12,6 +12,7 @@ from typing import Final
 from prethrift_backend.contracts import MetricFamily, MetricLabel, MetricsContract
 from prethrift_backend.verify.live_items import Ledger, listed
 from prethrift_backend.verify.live_scrape import LiveSample, Scrape
+from prethrift_backend.verify.live_versions import VersionRange, is_allowed
 
 SCRAPE_ITEM: Final = "scrape"
 BUDGET_ITEM: Final = "budget"
@@ -233,15 +234,16 @@ def check_cost(ledger: Ledger, scrape: Scrape, contract: MetricsContract, *, siz
             ledger.find("LV103", "metrics", family.name, message, expected=f"at most {family.max_series}")
 
 
-def check_consistency(ledger: Ledger, scrapes: Sequence[Scrape]) -> None:
-    """Hold scrapes that came one after the other against each other."""
+def check_consistency(ledger: Ledger, scrapes: Sequence[Scrape], *, versions: VersionRange | None = None) -> None:
+    """Hold scrapes that came one after the other against each other; ``versions`` may stand side by side."""
     for before, after in itertools.pairwise(scrapes):
         for name, samples in before.samples.items():
             kind = before.types.get(name, "untyped")
             if kind in _NUMERIC_KINDS:
                 _check_growth(ledger, name, samples, after.samples.get(name, ()))
     _check_constant(ledger, scrapes, "process_start_time_seconds", "LV112")
-    _check_constant(ledger, scrapes, CONTRACT_ITEM, "LV114")
+    if not all(is_allowed(told_version(scrape) or "", versions) for scrape in scrapes):
+        _check_constant(ledger, scrapes, CONTRACT_ITEM, "LV114")
     for scrape in scrapes:
         _check_flags(ledger, scrape)
 
@@ -279,7 +281,7 @@ def check_identity(ledger: Ledger, scrape: Scrape, contract: MetricsContract) ->
     """
     if contract.is_external(CONTRACT_ITEM):
         return
-    told = [s.labels for s in scrape.samples.get(CONTRACT_ITEM, ()) if s.labels.get("contract", "metrics") == "metrics"]
+    told = _told(scrape)
     if not told:
         ledger.find("LV020", "metrics", CONTRACT_ITEM, "the scrape names no contract")
     for labels in told:
@@ -290,6 +292,23 @@ def check_identity(ledger: Ledger, scrape: Scrape, contract: MetricsContract) ->
         elif sha256 != contract.sha256:
             message = f"the process has another text of contract {version}"
             ledger.find("LV022", "metrics", CONTRACT_ITEM, message, expected=contract.sha256, observed=sha256)
+
+
+def _told(scrape: Scrape) -> list[Mapping[str, str]]:
+    samples = scrape.samples.get(CONTRACT_ITEM, ())
+    return [sample.labels for sample in samples if sample.labels.get("contract", "metrics") == "metrics"]
+
+
+def told_version(scrape: Scrape) -> str | None:
+    """Return the version of the metrics contract that the process names."""
+    return next((labels.get("version", "") for labels in _told(scrape)), None)
+
+
+def described_version(version: str | None, own: str) -> str:
+    """Say in a few words how the version of a process stands to the one it is held against."""
+    if version is None:
+        return "the process names no contract"
+    return f"contract {version}, " + ("equal" if version == own else f"{_age(version, own)} than {own}")
 
 
 def _age(version: str, own: str) -> str:

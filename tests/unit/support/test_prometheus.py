@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.prometheus import PrometheusDecision, decide_prometheus
+from tests.support.prometheus import COMMANDS, PrometheusDecision, decide_prometheus
 
 
 def _find(*present: str) -> dict[str, str]:
@@ -11,16 +11,16 @@ def _find(*present: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("required", [False, True])
-def test_where_both_commands_are_the_tests_run(required: bool) -> None:
-    """With a Prometheus and its promtool there is nothing to remark."""
-    find = _find("prometheus", "promtool").get
+def test_where_all_commands_are_the_tests_run(required: bool) -> None:
+    """With a Prometheus, its promtool and an Alertmanager there is nothing to remark."""
+    find = _find(*COMMANDS).get
 
     assert decide_prometheus(required=required, find=find) == PrometheusDecision(is_collected=True)
 
 
 def test_in_ci_a_missing_command_fails() -> None:
     """Where they are required the tests are collected, to fail with what is missing and what to do."""
-    decision = decide_prometheus(required=True, find=_find("prometheus").get)
+    decision = decide_prometheus(required=True, find=_find("prometheus", "prometheus-alertmanager").get)
 
     assert decision.is_collected
     assert decision.note is None
@@ -34,4 +34,4 @@ def test_on_a_users_machine_missing_commands_are_remarked() -> None:
     decision = decide_prometheus(required=False, find=_find().get)
 
     assert (decision.is_collected, decision.failure) == (False, None)
-    assert "no prometheus and no promtool is in the PATH" in str(decision.note)
+    assert "no prometheus and no promtool and no prometheus-alertmanager is in the PATH" in str(decision.note)
