@@ -46,8 +46,12 @@ def test_ci_runs_the_command_of_the_readme() -> None:
 
 
 def test_no_line_of_prose_is_longer_than_code_may_be() -> None:
-    """Pages for people have at most 120 characters in a line; the rows of a table cannot be broken."""
+    """Pages for people have at most 120 characters in a line; the rows of a table cannot be broken.
+
+    Nor can examples and lists of values in docs/reference, which is generated.
+    """
     pages = [ROOT / "README.md", ROOT / "contracts" / "README.md", *(ROOT / "docs").rglob("*.md")]
+    pages = [page for page in pages if not page.is_relative_to(ROOT / "docs" / "reference")]
     lines = [(page.name, line) for page in pages for line in page.read_text().splitlines()]
 
     assert [(name, line) for name, line in lines if len(line) > 120 and not line.startswith("|")] == []

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from prethrift_backend.verify import (
     coverage_command,
     diff_command,
+    docs_command,
     format_command,
     live_command,
     promql_command,
@@ -26,6 +27,7 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 COMMANDS: Final[tuple[Callable[[Subparsers], None], ...]] = (
     coverage_command.add_command,
     diff_command.add_command,
+    docs_command.add_command,
     format_command.add_command,
     live_command.add_command,
     promql_command.add_command,

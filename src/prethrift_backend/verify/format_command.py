@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
-import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prethrift_backend.contracts import find_contracts
 from prethrift_backend.contracts.formatting import format_contract  # a server that starts does without it
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.verify._files import replace_file
 from prethrift_backend.verify.command_line import add_contracts_option
 from prethrift_backend.verify.verdict import UNUSABLE
 
 if TYPE_CHECKING:
     from prethrift_backend.verify.commands import Subparsers
 
-_NAMES = ("metrics.txt", "logs.txt", "spans.txt", "settings.txt")
+_NAMES = ("metrics.txt", "logs.txt", "spans.txt", "settings.txt", "overhead.txt")
 _EPILOG = "Exit status: 0 canonical, or made so; 1 with --check, not canonical; 2 a file cannot be read or has faults."
 
 
@@ -80,20 +78,8 @@ def _changes(paths: list[Path]) -> tuple[dict[Path, str], list[str]]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write the file as a whole or not at all; a link stays a link, and the mode stays.
-
-    Raises ContractError where the folder or the disk refuses.
-    """
-    target = path.resolve()
+    """Write the file as a whole or not at all; raises ContractError where the folder or the disk refuses."""
     try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode())
-            Path(name).chmod(stat.S_IMODE(target.stat().st_mode))
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(path, text)
     except OSError as error:
         raise ContractError(f"{path}: {error.strerror}: formatting writes the file anew; mend its mode") from error

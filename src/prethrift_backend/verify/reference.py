@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
@@ -13,8 +13,11 @@ from prethrift_backend.verify.findings import Finding, Place
 from prethrift_backend.verify.reference_events import render_events
 from prethrift_backend.verify.reference_health import render_health
 from prethrift_backend.verify.reference_index import render_index
+from prethrift_backend.verify.reference_log_schema import render_log_schema
 from prethrift_backend.verify.reference_markdown import MARK
 from prethrift_backend.verify.reference_metrics import render_metrics
+from prethrift_backend.verify.reference_openapi import render_openapi
+from prethrift_backend.verify.reference_registry import render_registry
 from prethrift_backend.verify.reference_settings import render_settings
 from prethrift_backend.verify.reference_spans import render_spans
 from prethrift_backend.verify.rules import RULES
@@ -30,7 +33,7 @@ def render_reference(contracts: Contracts) -> dict[str, str]:
 
     The same contracts give the same bytes. Only what the folder of contracts has is there.
     """
-    files = _pages(contracts)
+    files = _pages(contracts) | _documents(contracts)
     files["index.md"] = render_index(contracts, files)
     return dict(sorted(files.items()))
 
@@ -48,6 +51,16 @@ def _pages(contracts: Contracts) -> dict[str, str]:
     return files
 
 
+def _documents(contracts: Contracts) -> dict[str, str]:
+    files = {f"registry/{name}": text for name, text in render_registry(contracts).items()}
+    if contracts.logs is not None:
+        files["schema/log-event.schema.json"] = render_log_schema(contracts.logs)
+    openapi = None if contracts.health_schema is None else render_openapi(contracts.health_schema)
+    if openapi is not None:
+        files["schema/health.openapi.json"] = openapi
+    return files
+
+
 def check_reference(contracts: Contracts, folder: Path) -> list[Finding]:
     """Return a finding for each file of ``folder`` that differs from what the contracts make, is missing or left over.
 
@@ -61,7 +74,7 @@ def check_reference(contracts: Contracts, folder: Path) -> list[Finding]:
     return [finding for finding in (*findings, *left) if finding is not None]
 
 
-def stale_files(wanted: dict[str, str], folder: Path) -> list[str]:
+def stale_files(wanted: Mapping[str, str], folder: Path) -> list[str]:
     """Return the files below ``folder`` that were generated once and are not among those that are wanted."""
     return [name for name in _generated(folder) if name not in wanted]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from prethrift_backend.contracts import LogEvent, LogField, LogsContract, MetricFamily, MetricLabel, ValueType
+from prethrift_backend.verify.log_checks import LogChecks
 
 _TIME: Final = "2026-01-02T03:04:05.678901Z"
 _TEXT: Final = "example"
@@ -62,22 +62,38 @@ def texts_like() -> Iterator[str]:
 
 
 def example_line(event: LogEvent, logs: LogsContract) -> str | None:
-    """Return a line of this event as JSON, with what is required of it; None where a pattern gives no example."""
-    known: dict[str, object] = {"event": event.name, "level": event.levels[0]}
-    if event.logger is not None:
-        known["logger"] = event.logger
-    fields = [*logs.fields, *event.fields]
+    """Return a line of this event as JSON, with what is required of it; None where there is no example.
+
+    That is where a pattern has none, or no field of every line holds the event's name.
+    """
+    keys = LogChecks(logs)
+    known: dict[str, Sequence[str | None]] = {
+        keys.event_key: [event.name],
+        keys.level_key: level_texts(event),
+        keys.logger_key: [event.logger],
+    }
+    if keys.event_key not in {one.name for one in logs.fields}:
+        return None
     try:
-        line = {one.name: _field(one, known) for one in fields if _is_due(one, event)}
+        line = {
+            one.name: _field(one, known.get(one.name, []))
+            for one in (*logs.fields, *event.fields)
+            if one.name in known or _is_due(one, event)
+        }
     except NoExampleError:
         return None
-    return json.dumps(known | line if known.keys() - line.keys() else line, ensure_ascii=False)
+    return json.dumps(line, ensure_ascii=False)
 
 
-def _field(promised: LogField, known: dict[str, object]) -> object:
-    if promised.name in known and promised.type.allows(known[promised.name]):
-        return known[promised.name]
-    return example_value(promised.type)
+def level_texts(event: LogEvent) -> list[str]:
+    """Return the levels of an event as lines write them: case does not count."""
+    return [text for level in event.levels for text in (level, level.upper())]
+
+
+def _field(promised: LogField, known: Sequence[str | None]) -> object:
+    usable = (value for value in known if value is not None and promised.type.allows(value))
+    found = next(usable, None)
+    return example_value(promised.type) if found is None else found
 
 
 def _is_due(promised: LogField, event: LogEvent) -> bool:
@@ -120,8 +136,3 @@ def plain_number(value: float) -> str:
     if math.isinf(value) or math.isnan(value):
         return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
     return str(int(value)) if value == int(value) and abs(value) < 1e16 else repr(value)
-
-
-def matches(pattern: str, value: str) -> bool:
-    """Say whether a pattern of a contract, which is for the whole value, takes this one."""
-    return re.fullmatch(pattern, value) is not None

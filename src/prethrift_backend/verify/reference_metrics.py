@@ -104,7 +104,7 @@ def _facts(family: MetricFamily, gone: Deprecation | None, anchors: dict[str, st
     if family.kind == "gauge":
         yield _ACROSS[family.across]
     if gone is not None:
-        yield f"**deprecated**: {_going_words(gone, anchors)}"
+        yield f"deprecated: {_going_words(gone, anchors)}"
 
 
 def _presence(family: MetricFamily) -> str:
