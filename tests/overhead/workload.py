@@ -71,7 +71,7 @@ class Client:
 
     def __init__(self, app: Application, path: str) -> None:
         self._app = app
-        self._scope = _scope(path)
+        self._scope = request_scope(path)
         self._status = 0
 
     async def send(self, count: int) -> None:
@@ -133,7 +133,8 @@ async def _receive() -> dict[str, Any]:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-def _scope(path: str) -> dict[str, Any]:
+def request_scope(path: str) -> dict[str, Any]:
+    """Return the scope of a GET of ``path``, its headers apart."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

@@ -12,6 +12,7 @@ from prethrift_backend.contracts.location import (
     load_health_schema,
     load_logs,
     load_metrics,
+    load_overhead,
     load_settings_contract,
     load_spans,
 )
@@ -26,6 +27,8 @@ from prethrift_backend.contracts.model import (
     MetricsContract,
     Scrape,
 )
+from prethrift_backend.contracts.overhead import CostBudget, CostLimit, OverheadContract
+from prethrift_backend.contracts.overhead_parser import parse_overhead
 from prethrift_backend.contracts.parser import parse_metrics
 from prethrift_backend.contracts.setting_parser import parse_settings
 from prethrift_backend.contracts.settings import Setting, SettingsContract
@@ -36,6 +39,8 @@ from prethrift_backend.contracts.values import Count, NeverWord, ValueType
 __all__ = [
     "Budget",
     "Contracts",
+    "CostBudget",
+    "CostLimit",
     "Count",
     "Deprecation",
     "LogEvent",
@@ -47,6 +52,7 @@ __all__ = [
     "MetricSample",
     "MetricsContract",
     "NeverWord",
+    "OverheadContract",
     "Scrape",
     "Setting",
     "SettingsContract",
@@ -62,10 +68,12 @@ __all__ = [
     "load_health_schema",
     "load_logs",
     "load_metrics",
+    "load_overhead",
     "load_settings_contract",
     "load_spans",
     "parse_logs",
     "parse_metrics",
+    "parse_overhead",
     "parse_settings",
     "parse_spans",
 ]

@@ -1,4 +1,4 @@
-"""The canonical form of ``logs.txt``, ``spans.txt`` and ``settings.txt``.
+"""The canonical form of ``logs.txt``, ``spans.txt``, ``settings.txt`` and ``overhead.txt``.
 
 Directives stand in the order of the tables below, and within one kind in the order of the file. A comment stays above
 the line that it was above, and empty lines between directives stay, one at a time; within a block there are none.
@@ -157,6 +157,11 @@ def _setting(line: Line) -> str:
     return in_columns([(joined(line.tokens[:2]), 32), (words, 0)], line.note)
 
 
+def _budget(line: Line) -> str:
+    given = sorted(line.tokens[2:], key=lambda token: not token.text.startswith("py="))
+    return in_columns([(joined(line.tokens[:2]), 31), (joined(given), 0)], line.note)
+
+
 _FORMS: Final[Mapping[str, _Form]] = {
     "logs": _Form(
         top={
@@ -189,5 +194,6 @@ _FORMS: Final[Mapping[str, _Form]] = {
         },
         depth=2,
     ),
+    "overhead": _Form(top={"CONTRACT": _contract, "BUDGET": _budget}, inner={}, depth=0),
     "settings": _Form(top={"CONTRACT": _contract, "SETTING": _setting}, inner={}, depth=0),
 }

@@ -10,6 +10,7 @@ from typing import Final
 from prethrift_backend.contracts._blocks_layout import lay_out_blocks
 from prethrift_backend.contracts._metrics_layout import lay_out_metrics
 from prethrift_backend.contracts.log_parser import parse_logs
+from prethrift_backend.contracts.overhead_parser import parse_overhead
 from prethrift_backend.contracts.parser import parse_metrics
 from prethrift_backend.contracts.setting_parser import parse_settings
 from prethrift_backend.contracts.span_parser import parse_spans
@@ -48,6 +49,11 @@ def _spans(text: str, source: str) -> str:
     return lay_out_blocks(text, "spans")
 
 
+def _overhead(text: str, source: str) -> str:
+    parse_overhead(text, source=source)
+    return lay_out_blocks(text, "overhead")
+
+
 def _settings(text: str, source: str) -> str:
     parse_settings(text, source=source)
     return lay_out_blocks(text, "settings")
@@ -56,6 +62,7 @@ def _settings(text: str, source: str) -> str:
 _FORMATTERS: Final[Mapping[str, Callable[[str, str], str]]] = {
     "logs": _logs,
     "metrics": _metrics,
+    "overhead": _overhead,
     "settings": _settings,
     "spans": _spans,
 }

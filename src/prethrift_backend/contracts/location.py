@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 from prethrift_backend.contracts.log_parser import parse_logs
 from prethrift_backend.contracts.logs import LogsContract
 from prethrift_backend.contracts.model import MetricsContract
+from prethrift_backend.contracts.overhead import OverheadContract
+from prethrift_backend.contracts.overhead_parser import parse_overhead
 from prethrift_backend.contracts.parser import parse_metrics
 from prethrift_backend.contracts.setting_parser import parse_settings
 from prethrift_backend.contracts.settings import SettingsContract
@@ -39,6 +41,7 @@ class Contracts:
     spans: SpansContract | None = None
     settings: SettingsContract | None = None
     health_schema: Mapping[str, Any] | None = None
+    overhead: OverheadContract | None = None
 
 
 def find_contracts(directory: Path | None = None) -> Path:
@@ -88,6 +91,14 @@ def load_settings_contract(directory: Path | None = None) -> SettingsContract:
     return _parsed(directory, "settings.txt", parse_settings)
 
 
+def load_overhead(directory: Path | None = None) -> OverheadContract:
+    """Read and parse ``overhead.txt`` of the folder that ``find_contracts`` returns.
+
+    Raises ContractError where the file is missing or has faults.
+    """
+    return _parsed(directory, "overhead.txt", parse_overhead)
+
+
 def load_health_schema(directory: Path | None = None) -> dict[str, Any]:
     """Read ``health.schema.json``, the JSON Schema of every health body.
 
@@ -123,11 +134,11 @@ def load_contracts(directory: Path | None = None) -> Contracts:
 
     metrics = load("metrics.txt", load_metrics)
     logs, spans = load("logs.txt", load_logs), load("spans.txt", load_spans)
-    settings = load("settings.txt", load_settings_contract)
+    settings, overhead = load("settings.txt", load_settings_contract), load("overhead.txt", load_overhead)
     health_schema = load("health.schema.json", load_health_schema)
     if errors or metrics is None:
         raise _joined(errors)
-    return Contracts(folder, metrics, logs, spans, settings, health_schema)
+    return Contracts(folder, metrics, logs, spans, settings, health_schema, overhead)
 
 
 class _Parse(Protocol[_Parsed_co]):

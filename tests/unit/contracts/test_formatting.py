@@ -16,6 +16,7 @@ from prethrift_backend.contracts import (
     find_contracts,
     parse_logs,
     parse_metrics,
+    parse_overhead,
     parse_settings,
     parse_spans,
 )
@@ -26,6 +27,7 @@ PARSERS: dict[str, Callable[..., Any]] = {
     "metrics": parse_metrics,
     "logs": parse_logs,
     "spans": parse_spans,
+    "overhead": parse_overhead,
     "settings": parse_settings,
 }
 SIGNALS = pytest.mark.parametrize("signal", PARSERS)
@@ -185,6 +187,15 @@ def test_spans_are_laid_out() -> None:
         "  b                              string                                              required\n"
         "  STATUS error|unset\n  EVENT failed\n    why                          int 1..2\n  LINK a count<=1\n"
         f"  OPEN{' ' * 79}# more\n"
+    )
+
+
+def test_budgets_are_laid_out() -> None:
+    """A budget is one line; the version of Python stands before the figures, which keep their order."""
+    text = "# CONTRACT overhead 1.0.0\nBUDGET probe   spans=0 py=3.11 opcodes<=1340  # here\n"
+
+    assert formatted(text) == (
+        "# CONTRACT overhead 1.0.0\nBUDGET probe                   py=3.11 spans=0 opcodes<=1340  # here\n"
     )
 
 

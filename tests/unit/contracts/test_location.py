@@ -14,10 +14,13 @@ from prethrift_backend.contracts import (
     load_health_schema,
     load_logs,
     load_metrics,
+    load_overhead,
     load_settings_contract,
     load_spans,
 )
 from prethrift_backend.exceptions import ContractError
+
+TEXTS = ("metrics.txt", "logs.txt", "spans.txt", "settings.txt", "overhead.txt")
 
 
 @pytest.fixture
@@ -88,13 +91,11 @@ def test_missing_health_schema_is_refused(directory: Path) -> None:
 
 
 def test_the_bundle_has_every_contract() -> None:
-    """The shipped folder has all five, each from its own file."""
+    """The shipped folder has all six, each from its own file."""
     contracts = load_contracts()
 
-    sources = [one.source for one in (contracts.metrics, contracts.logs, contracts.spans, contracts.settings) if one]
-    assert sources == [
-        str(contracts.directory / name) for name in ("metrics.txt", "logs.txt", "spans.txt", "settings.txt")
-    ]
+    read = (contracts.metrics, contracts.logs, contracts.spans, contracts.settings, contracts.overhead)
+    assert [one.source for one in read if one] == [str(contracts.directory / name) for name in TEXTS]
     assert contracts.health_schema == load_health_schema()
 
 
@@ -108,19 +109,19 @@ def test_the_bundle_does_without_files_that_are_not_there(directory: Path) -> No
 
 def test_the_bundle_tells_the_faults_of_all_files(directory: Path) -> None:
     """One error has what is wrong with each file, as values too."""
-    for name in ("metrics.txt", "logs.txt", "spans.txt", "settings.txt"):
+    for name in TEXTS:
         (directory / name).write_text("# CONTRACT nothing 1.0.0\n")
     (directory / "health.schema.json").write_text("{")
 
     with pytest.raises(ContractError) as raised:
         load_contracts(directory)
 
-    assert str(raised.value).count("contract of 'nothing'") == 4
+    assert str(raised.value).count("contract of 'nothing'") == len(TEXTS)
     assert "health.schema.json:1:2" in str(raised.value)
     assert {Path(fault.source).name for fault in raised.value.faults} >= {"metrics.txt", "settings.txt"}
 
 
-@pytest.mark.parametrize("load", [load_logs, load_spans, load_settings_contract])
+@pytest.mark.parametrize("load", [load_logs, load_spans, load_settings_contract, load_overhead])
 def test_a_contract_that_is_asked_for_by_name_is_there(directory: Path, load: Callable[[Path], object]) -> None:
     """The loader of one file says which file is missing."""
     with pytest.raises(ContractError, match=r"\.txt: No such file"):

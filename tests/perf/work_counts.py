@@ -1,0 +1,273 @@
+"""How much work the telemetry adds to a request, counted: the same numbers in every run on one version of Python.
+
+The application is called by hand, without a server and without an event loop, in a state that is warm; clock, ids and
+samples do not vary. What is counted is counted in the thread that serves: nothing here is a time.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import BuiltinFunctionType, FrameType
+from typing import Any, Final
+
+import prometheus_client.metrics
+from fastapi import FastAPI
+from opentelemetry.sdk.trace import ReadableSpan
+from tests.overhead.workload import HEADERS, Application, request_scope
+
+from prethrift_backend.config import Settings
+from prethrift_backend.observability import configure, get_tracer, instrument, mark_quiet
+from prethrift_backend.observability.clock import Clock
+from prethrift_backend.observability.testing import CapturedEvents, CountingIds
+
+WARM_UP_REQUESTS: Final = 50
+# The smallest of these counts: once in a while the thread that serves has to wake the one that writes lines.
+REPEATS: Final = 7
+
+_STARTED_NS: Final = 1_767_225_600_000_000_000
+_OPERATIONS: Final = frozenset({"inc", "dec", "set", "observe"})
+_CALLER: Final = [
+    (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    (b"x-request-id", b"a-callers-own-id"),
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request under one configuration; what differs from a GET of a route with everything on."""
+
+    path: str = "/items/7"
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    is_answered: bool = True
+
+
+CASES: Final[Mapping[str, Case]] = {
+    "request": Case(),
+    "sampled_request": Case(settings={"trace_sample_rate": 1.0}),
+    "linked_request": Case(headers=_CALLER),
+    "silent_request": Case(settings={"log_level": "WARNING"}),
+    "unreported_request": Case(settings={"sentry_dsn": None}),
+    "unmatched_request": Case(path="/nowhere/7"),
+    "failed_request": Case(path="/broken", is_answered=False),
+    "nested_spans": Case(path="/nested", settings={"trace_sample_rate": 1.0}),
+    "unsampled_nested_spans": Case(path="/nested"),
+    "probe": Case(path="/health"),
+}
+
+
+class _Spans:
+    """Counts finished spans."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def put(self, _span: ReadableSpan) -> None:
+        self.count += 1
+
+    def close(self, deadline: float) -> None:
+        """Do nothing."""
+
+
+class _Lines(io.BytesIO):
+    """Takes lines, and tells how many there were a request, once the telemetry is closed."""
+
+    requests = WARM_UP_REQUESTS + 3 * REPEATS + 1
+
+    @property
+    def a_request(self) -> int:
+        count, rest = divmod(self.getvalue().count(b"\n"), self.requests)
+        assert rest == 0, f"{count * self.requests + rest} lines of {self.requests} requests: they vary"
+        return count
+
+
+class _Clock:
+    """Stands still, and counts who looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def now(self) -> float:
+        self.looks += 1
+        return 1_000.0
+
+    def now_ns(self) -> int:
+        self.looks += 1
+        return _STARTED_NS
+
+
+class Bench:
+    """The application of a case, bare or observed, and what it is asked."""
+
+    def __init__(self, app: Application, case: Case) -> None:
+        self._app = app
+        self._case = case
+
+    def ask(self) -> None:
+        """Serve one request to its end; RuntimeError where the application waits for something."""
+        scope = {**request_scope(self._case.path), "headers": [*HEADERS, *self._case.headers], "state": {}}
+        serving = self._app(scope, _receive, _send)
+        try:
+            serving.send(None)  # type: ignore[attr-defined] # an Awaitable that is a coroutine
+        except StopIteration:
+            return
+        except ValueError:
+            if not self._case.is_answered:
+                return
+            raise
+        raise RuntimeError("the application waits: what is counted here goes through in one piece")
+
+
+async def _receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _send(message: dict[str, Any]) -> None:
+    pass
+
+
+def _make_app() -> FastAPI:
+    app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
+
+    @app.get("/items/{item_id}")
+    async def read_item(item_id: int) -> dict[str, object]:
+        return {"id": item_id, "title": "Striped dress", "price": 12.5}
+
+    @app.get("/broken")
+    async def fail() -> None:
+        raise ValueError("broken")
+
+    @app.get("/nested")
+    async def nest() -> None:
+        tracer = get_tracer("shop")
+        for _ in range(3):
+            with tracer.start_as_current_span("step"):
+                pass
+
+    @app.get("/health")
+    @mark_quiet
+    async def answer_probe() -> None:
+        return None
+
+    return app
+
+
+@contextmanager
+def _observed(case: Case, clock: _Clock, spans: _Spans, lines: io.BytesIO) -> Iterator[Bench]:
+    settings = Settings.model_validate(
+        {
+            "environment": "staging",
+            "log_format": "json",
+            "log_level": "INFO",
+            "trace_sample_rate": 0.0,
+            "sentry_dsn": "http://key@127.0.0.1:9/1",
+            "sentry_traces": False,
+            **case.settings,
+        }
+    )
+    telemetry = configure(
+        settings,
+        log_stream=lines,
+        clock=Clock(time_ns=clock.now_ns, monotonic=clock.now),
+        ids=CountingIds(),
+        span_sinks=[spans],
+        sentry_transport=None if settings.sentry_dsn is None else CapturedEvents(),
+    )
+    try:
+        yield Bench(instrument(_make_app(), telemetry), case)
+    finally:
+        telemetry.close()
+
+
+def count_work(case: Case) -> dict[str, int]:
+    """Return what the telemetry adds to one request of the case, by the names that overhead.txt uses."""
+    clock, spans, lines = _Clock(), _Spans(), _Lines()
+    bare = _counts(Bench(_make_app(), case))
+    with _observed(case, clock, spans, lines) as bench:
+        observed = _counts(bench)
+        looks, ended = clock.looks, spans.count
+        bench.ask()
+        looks, ended = clock.looks - looks, spans.count - ended
+    added = {name: observed[name] - bare[name] for name in observed}
+    return {**added, "clock_calls": added["clock_calls"] + looks, "spans": ended, "lines": lines.a_request}
+
+
+def _counts(bench: Bench) -> dict[str, int]:
+    for _ in range(WARM_UP_REQUESTS):
+        bench.ask()
+    gc.collect()
+    gc.disable()
+    try:
+        calls = _least(lambda: _count_calls(bench))
+        return {
+            "opcodes": _least(lambda: {"opcodes": _count_opcodes(bench)})["opcodes"],
+            "peak_bytes": _peak_bytes(bench),
+            **calls,
+        }
+    finally:
+        gc.enable()
+
+
+def _least(count: Callable[[], Mapping[str, int]]) -> dict[str, int]:
+    runs = [count() for _ in range(REPEATS)]
+    return {name: min(run[name] for run in runs) for name in runs[0]}
+
+
+def _count_opcodes(bench: Bench) -> int:
+    executed = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal executed
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        executed += event == "opcode"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        bench.ask()
+    finally:
+        sys.settrace(None)
+    return executed
+
+
+def _count_calls(bench: Bench) -> Mapping[str, int]:
+    """Count calls of functions in C, those of clocks among them, and of metrics."""
+    counts: Counter[str] = Counter({"c_calls": 0, "clock_calls": 0, "metric_operations": 0, "label_lookups": 0})
+
+    def profile(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call":
+            counts["c_calls"] += 1
+            counts["clock_calls"] += isinstance(called, BuiltinFunctionType) and called.__module__ == "time"
+        elif event == "call" and frame.f_code.co_filename == prometheus_client.metrics.__file__:
+            counts["metric_operations"] += frame.f_code.co_name in _OPERATIONS
+            counts["label_lookups"] += frame.f_code.co_name == "labels"
+
+    sys.setprofile(profile)
+    try:
+        bench.ask()
+    finally:
+        sys.setprofile(None)
+    return counts
+
+
+def _peak_bytes(bench: Bench) -> int:
+    """Return how much memory a request has at its largest, above what was there before it."""
+    tracemalloc.start()
+    try:
+        return _least(lambda: {"bytes": _peak(bench)})["bytes"]
+    finally:
+        tracemalloc.stop()
+
+
+def _peak(bench: Bench) -> int:
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    bench.ask()
+    return tracemalloc.get_traced_memory()[1] - before
