@@ -32,8 +32,9 @@ test: setup ## run all the tests
 check: setup ## lint, types, and the layers
 	@$(BIN)/nox -s lint typecheck imports
 
-docs: setup ## write what the README takes from the code
+docs: setup ## write what the README takes from the code, and the reference of the contracts
 	@$(BIN)/python scripts/write_settings
+	@$(BIN)/prethrift-backend contracts docs
 
 constraints: setup ## write the versions that are installed now to constraints.txt
 	@{ echo "# Every version that the tests ran with: pip install -c constraints.txt. Made by 'make constraints'."; \
