@@ -262,8 +262,8 @@ def check_against_metrics(
             ledger, "LV059", path, answer, message, expected=listed(sorted(told)), observed=listed(sorted(names)) or "-"
         )
     up = [sample.value for sample in scrape.samples.get("health_up", ())]
-    if up == [0.0] and _word(body) in _UP_WORDS:
-        _find(ledger, "LV059", path, answer, f"{path} says {_word(body)!r} while health_up is 0")
+    if up in ([0.0], [1.0]) and _word(body) in (_UP_WORDS if up == [0.0] else _DOWN_WORDS):
+        _find(ledger, "LV059", path, answer, f"{path} says {_word(body)!r} while health_up is {up[0]:g}")
 
 
 def _listed_names(contract: MetricsContract) -> set[str]:

@@ -66,6 +66,11 @@ def _down_but_200(service: RecordedService) -> None:
     service.status("/health/ready", 200)
 
 
+def _down_but_up(service: RecordedService) -> None:
+    _down(service)
+    service.replace("health_up 0.0", "health_up 1.0")
+
+
 def _live_follows(service: RecordedService) -> None:
     _down(service)
     service.body("/health/live", status="unhealthy")
@@ -165,6 +170,7 @@ FAULTS: dict[str, tuple[str, Change]] = {
     "health holds what is no JSON": ("LV058", _health_body("/health", b'{"uptime_seconds": NaN}')),
     "health is nested without end": ("LV058", _health_body("/health", b"[" * 100_000)),
     "health is a list": ("LV058", _health_body("/health", b"[]")),
+    "health_up hides an outage": ("LV059", _down_but_up),
     "health_up says otherwise": ("LV059", lambda s: s.replace("health_up 1.0", "health_up 0.0")),
     "a check has another name in the metrics": (
         "LV059",
