@@ -95,10 +95,9 @@ def line_faults(
     checks: LogChecks, lines: Collection[Mapping[str, object]], sent: Iterable[SentRequest]
 ) -> Iterator[RecordFault]:
     """Yield in which the lines of the requests break the correlation."""
-    has_trace = any(one.name == checks.trace_key for one in checks.contract.fields)
     for request in sent:
         own = [fields for fields in lines if fields.get(checks.request_key) in request.request_ids]
-        for fields in own if has_trace else ():
+        for fields in own if checks.has_traces else ():
             if fields.get(checks.trace_key) != request.own_trace_id:
                 message = "a line of a request is in another trace than its answer"
                 yield _line_fault(checks, fields, message, request.own_trace_id, fields.get(checks.trace_key))

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import httpx
 
 from prethrift_backend.contracts import find_contracts, load_health_schema, load_metrics
-from prethrift_backend.verify import arrival, health_checks, live_health, live_metrics, live_probe
+from prethrift_backend.verify import arrival, health_checks, live_health, live_metrics, live_probe, live_records
 from prethrift_backend.verify._rules_arrival import NOTIFIER_RULES, PROMETHEUS_RULES
 from prethrift_backend.verify._rules_live import READING_RULES, RULES
 from prethrift_backend.verify.findings import Outcome
@@ -26,6 +26,7 @@ from prethrift_backend.verify.live_context import LiveContext
 from prethrift_backend.verify.live_items import Ledger, Stage
 from prethrift_backend.verify.live_options import LiveOptions, LiveRun, LiveTokens
 from prethrift_backend.verify.live_versions import check_released
+from prethrift_backend.verify.record_sources import MemoryRecords, opened_sources
 from prethrift_backend.verify.scrape_checks import CONTRACT_ITEM
 
 _Step: TypeAlias = Callable[[LiveContext], None]
@@ -51,17 +52,26 @@ def _identify(run: LiveContext) -> None:
         _promise(run)
 
 
-_PROMISES: Final[tuple[_Step, ...]] = (live_metrics.promise, live_health.promise, arrival.promise)
-_STAGES: Final[tuple[_Step, ...]] = (_identify, live_health.look, live_metrics.look, _probe, arrival.look)
+_PROMISES: Final[tuple[_Step, ...]] = (live_metrics.promise, live_health.promise, live_records.promise, arrival.promise)
+_STAGES: Final[tuple[_Step, ...]] = (
+    _identify,
+    live_health.look,
+    live_metrics.look,
+    _probe,
+    live_records.correlate,
+    live_records.look,
+    arrival.look,
+)
 
 
-def _judged_rules(options: LiveOptions) -> tuple[str, ...]:
+def _judged_rules(run: LiveContext) -> tuple[str, ...]:
+    options = run.options
     rules = [*(RULES if options.probe else READING_RULES)]
     if options.arrival.prometheus:
         rules += PROMETHEUS_RULES
     if options.arrival.alertmanager:
         rules += NOTIFIER_RULES
-    return tuple(rule.id for rule in rules)
+    return (*(rule.id for rule in rules), *live_records.judged_rules(run))
 
 
 def verify_live(
@@ -88,8 +98,10 @@ def verify_live(
     client = LiveClient(url, options.limits, clock, transport)
     run = LiveContext(client, Ledger(options.tokens.all), folder, contract, validator, options)
     begun = clock.monotonic()
+    memory = None if run.records is None else MemoryRecords(run.records.lines, run.records.spans)
     try:
-        is_interrupted = _go(run)
+        with opened_sources(options.records, memory) as run.sources:
+            is_interrupted = _go(run)
     finally:
         client.close()
     return _judged(run, seconds=clock.monotonic() - begun, is_interrupted=is_interrupted)
@@ -123,7 +135,7 @@ def _judged(run: LiveContext, *, seconds: float, is_interrupted: bool) -> LiveRu
         "verify",
         tuple(ledger.findings),
         items=ledger.items,
-        rules=_judged_rules(options),
+        rules=_judged_rules(run),
         inconclusive=tuple(inconclusive),
         target=run.client.base_url,
     )

@@ -14,6 +14,7 @@ from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
 from prethrift_backend.verify.exceptions import load_exceptions
 from prethrift_backend.verify.live_versions import VersionRange, parse_range
+from prethrift_backend.verify.record_options import add_record_options, record_options
 from prethrift_backend.verify.reports import Request
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def add_command(subparsers: Subparsers) -> None:
     for name, default in (("live", "/health/live"), ("ready", "/health/ready"), ("health", "/health")):
         parser.add_argument(f"--{name}-path", default=default, metavar="PATH", help="default: %(default)s; '' for none")
     _add_version_options(parser)
+    add_record_options(parser)
     _add_arrival_options(parser)
     parser.set_defaults(command=verify)
 
@@ -131,6 +133,7 @@ def _options(arguments: argparse.Namespace) -> LiveOptions:
             read_rules(arguments.rules) if is_arrival else (),
             arguments.arrival_timeout,
         ),
+        records=record_options(arguments),
     )
 
 

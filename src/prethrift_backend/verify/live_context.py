@@ -9,12 +9,14 @@ from jsonschema import Draft202012Validator
 from opentelemetry.sdk.trace import ReadableSpan
 
 from prethrift_backend.contracts import MetricsContract
+from prethrift_backend.verify.correlation import SentRequest
 from prethrift_backend.verify.health_checks import Body, make_validator
 from prethrift_backend.verify.live_client import LiveAnswer, LiveClient
 from prethrift_backend.verify.live_items import Ledger
 from prethrift_backend.verify.live_options import LiveOptions
 from prethrift_backend.verify.live_scrape import Scrape
 from prethrift_backend.verify.live_versions import Released
+from prethrift_backend.verify.record_sources import RecordSources
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class LiveContext:
     health: tuple[LiveAnswer, Body] | None = None
     scrapes: list[tuple[LiveAnswer, Scrape]] = field(default_factory=list)
     is_adopted: bool = False
+    sources: RecordSources = field(default_factory=RecordSources)
+    sent: list[SentRequest] = field(default_factory=list)
 
     def adopt(self, released: Released) -> None:
         """Hold the service against the contract of another version from now on."""

@@ -10,6 +10,7 @@ from prethrift_backend.verify.health_checks import HealthPaths
 from prethrift_backend.verify.live_client import LiveLimits
 from prethrift_backend.verify.live_items import Stage
 from prethrift_backend.verify.live_versions import VersionRange
+from prethrift_backend.verify.record_options import RecordOptions
 from prethrift_backend.verify.rule_files import RuleFile
 
 
@@ -58,6 +59,7 @@ class LiveOptions:
     versions: VersionRange | None = None
     released: Path | None = None
     arrival: ArrivalOptions = field(default_factory=ArrivalOptions)
+    records: RecordOptions = field(default_factory=RecordOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,9 @@ class LogChecks:
     """One log contract, and what lines break of it.
 
     An event that the contract does not name is free text of other people's loggers, unless a logger of the contract
-    (or one below it) wrote it. ``request_key`` and ``trace_key`` are the fields that tell requests and traces apart;
-    ``event_key``, ``level_key`` and ``logger_key`` those that hold an event's name, its level and who wrote it.
+    (or one below it) wrote it. ``request_key`` and ``trace_key`` are the fields that tell requests and traces apart,
+    and ``has_traces`` says whether the second is promised; ``event_key``, ``level_key`` and ``logger_key`` are those
+    that hold an event's name, its level and who wrote it.
     """
 
     def __init__(self, contract: LogsContract) -> None:
@@ -41,6 +42,7 @@ class LogChecks:
         promised = {one.name for one in contract.fields}
         self.request_key = _key_of(_REQUEST_KEYS, promised)
         self.trace_key = _key_of(_TRACE_KEYS, promised)
+        self.has_traces = self.trace_key in promised
         self.event_key = _key_of(_EVENT_KEYS, promised)
         self.level_key = _key_of(_LEVEL_KEYS, promised)
         self.logger_key = _key_of(_LOGGER_KEYS, promised)

@@ -39,7 +39,8 @@ class RecordOptions:
 
 def add_record_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--logs``, ``--logs-command``, ``--otlp-tap``, ``--records-timeout`` and ``--trace-trust``."""
-    logs = parser.add_mutually_exclusive_group()
+    group = parser.add_argument_group("what it says of its requests")
+    logs = group.add_mutually_exclusive_group()
     logs.add_argument("--logs", type=Path, metavar="FILE", help="the file that the service logs to")
     logs.add_argument(
         "--logs-command",
@@ -47,20 +48,20 @@ def add_record_options(parser: argparse.ArgumentParser) -> None:
         help="a command that prints the log, once or for as long as it runs, such as 'kubectl logs -f deploy/shop'; "
         "without a shell",
     )
-    parser.add_argument(
+    group.add_argument(
         "--otlp-tap",
         metavar="[HOST:]PORT",
         help="receive spans there while the run goes on (OTLP over HTTP; HOST is 127.0.0.1): let the service export "
         "to it",
     )
-    parser.add_argument(
+    group.add_argument(
         "--records-timeout",
         type=float,
         default=_WAIT_SECONDS,
         metavar="S",
         help="wait so long for lines and spans of requests that were sent (default: %(default)g)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--trace-trust",
         choices=get_args(Trust),
         default="any",
