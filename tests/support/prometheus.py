@@ -6,6 +6,7 @@ user's machine they are not collected, and the run says so at its end. Nothing i
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ _CONFIGURATION = """\
 global:
   scrape_interval: {pause_ms}ms
   scrape_timeout: {pause_ms}ms
+  evaluation_interval: {pause_ms}ms
+rule_files: {rules}
+alerting: {{alertmanagers: [{{static_configs: [{{targets: {alertmanagers}}}]}}]}}
 scrape_configs:
   - job_name: {job}
     metrics_path: {path}
@@ -57,19 +61,39 @@ def decide_prometheus(*, required: bool, find: Callable[[str], str | None] = shu
     return PrometheusDecision(is_collected=False, note=note)
 
 
+@dataclass(frozen=True)
+class Alerting:
+    """What a Prometheus evaluates, and to which Alertmanager (host:port) it sends what fires."""
+
+    rules: tuple[Path, ...] = ()
+    alertmanager: str | None = None
+
+
 class PrometheusServer:
     """A Prometheus on loopback that scrapes one target, with its data in a folder of the test's.
 
     It sends ``token`` with each scrape, where one is given. Used as a context manager: leaving the block ends it.
     """
 
-    def __init__(self, folder: Path, *, target: str, path: str, token: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        target: str,
+        path: str,
+        token: str | None = None,
+        job: str = JOB,
+        alerting: Alerting | None = None,
+    ) -> None:
+        alerting = alerting or Alerting()
         self._address = f"{LOOPBACK}:{free_port()}"
         configuration = folder / "prometheus.yml"
         configuration.write_text(
             _CONFIGURATION.format(
                 pause_ms=int(SCRAPE_SECONDS * 1000),
-                job=JOB,
+                job=job,
+                rules=json.dumps([str(path) for path in alerting.rules]),
+                alertmanagers=json.dumps([alerting.alertmanager] if alerting.alertmanager else []),
                 path=path,
                 target=target,
                 authorization="" if token is None else f"authorization: {{credentials: {token}}}",
@@ -95,6 +119,11 @@ class PrometheusServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.__exit__(kind, error, trace)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self._address}"
 
     def query(self, expression: str) -> dict[tuple[tuple[str, str], ...], float]:
         """Return the value of each series that an instant query finds, by its sorted labels."""

@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import httpx
 import pytest
 from tests.support.alternating import alternating
-from tests.support.foreign_shop import app as shop
-from tests.support.processes import ServerProcess, free_port
-
-ROOT = Path(__file__).parents[3]
-COMMAND = Path(sys.executable).with_name("prethrift-backend")
-PATHS = ("--live-path", "/livez", "--ready-path", "/readyz", "--health-path", "/healthz")
-
-
-@contextmanager
-def _shop(fault: str = "", *options: str) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "tests.support.foreign_shop.app:app", "--port", str(port), *options]
-    with ServerProcess(command, environ={**os.environ, "SHOP_FAULT": fault}, directory=ROOT) as process:
-        process.wait_for_http(f"http://127.0.0.1:{port}/livez", deadline_seconds=60)
-        yield f"http://127.0.0.1:{port}"
+from tests.support.verify_targets import SHOP_OPTIONS, shop, verdict, verify
 
 
 def _verify(address: str, *options: str) -> tuple[int, set[str]]:
     """Return the exit status and the rules that were broken."""
-    command = [str(COMMAND), "contracts", "verify", address, "--contracts", str(shop.CONTRACTS), *PATHS]
-    command += ["--rate", "100", "--report", "json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1, 3), done.stderr
-    return done.returncode, {finding["rule"] for finding in json.loads(done.stdout)["findings"]}
+    status, findings, _ = verdict(address, *SHOP_OPTIONS, *options)
+    return status, set(findings)
 
 
 def test_a_shop_that_keeps_its_contracts_is_verified() -> None:
     """Nothing of this package is in the service: its contracts are enough."""
-    with _shop() as address:
+    with shop() as address:
         assert _verify(address, "--min-coverage", "0.8") == (0, set())
 
 
 def test_a_shop_is_probed() -> None:
     """What the probe sends is counted by any service that counts right."""
-    with _shop() as address:
+    with shop() as address:
         assert _verify(address, "--probe") == (0, set())
 
 
 def test_an_outage_is_no_breach_of_contract() -> None:
     """A service that is down and says so keeps its word."""
-    with _shop("database-away") as address:
+    with shop("database-away") as address:
         assert _verify(address) == (0, {"LV056"})
 
 
@@ -67,13 +42,13 @@ def test_an_outage_is_no_breach_of_contract() -> None:
 )
 def test_a_fault_of_the_shop_is_a_violation(fault: str, rules: set[str]) -> None:
     """A service of another team is held to its word as ours is."""
-    with _shop(fault) as address:
+    with shop(fault) as address:
         assert _verify(address, "--probe") == (1, rules)
 
 
 def test_workers_that_share_no_registry_are_a_violation() -> None:
     """Two processes behind one address, each with its own counts, are found by connections of their own."""
-    with _shop() as one, _shop() as other:
+    with shop() as one, shop() as other:
         for _ in range(3):
             httpx.get(f"{one}/unknown", trust_env=False)
         httpx.get(f"{other}/unknown", trust_env=False)
@@ -87,10 +62,8 @@ def test_workers_that_share_no_registry_are_a_violation() -> None:
 
 def test_contracts_of_another_service_are_a_violation() -> None:
     """The shop is not this application."""
-    with _shop() as address:
-        done = subprocess.run(
-            [str(COMMAND), "contracts", "verify", address, *PATHS], capture_output=True, text=True, check=False
-        )
+    with shop() as address:
+        done = verify(address, *SHOP_OPTIONS[2:])
 
     assert done.returncode == 1
     assert "LV060" in done.stdout

@@ -1,0 +1,102 @@
+"""Arrival on a real Prometheus and a real Alertmanager: they scrape and evaluate, and `contracts verify` looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.alertmanager import CONFIGURATION, AlertmanagerServer
+from tests.support.prometheus import Alerting, PrometheusServer
+from tests.support.verify_targets import SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict
+
+pytestmark = pytest.mark.usefixtures("prometheus_tools")
+
+# Prometheus looks for its Alertmanagers every five seconds.
+TIMEOUT = ("--arrival-timeout", "40")
+# A shop without visitors has little to show.
+LITTLE = ("--min-coverage", "0.7")
+RULES = """\
+groups:
+  - name: service
+    rules:
+      - record: job:scrapes:count
+        expr: count by (job) (up)
+      - alert: ServiceDown
+        expr: (up{{job='{job}'}} == 0) or absent(up{{job='{job}'}})
+        for: 1m30s
+        labels: {{severity: page}}
+      - alert: ServiceSlow
+        expr: job:scrapes:count > 1e3
+        labels: {{severity: ticket}}
+"""
+
+
+@contextmanager
+def _watched(folder: Path, address: str, *, job: str, path: str) -> Iterator[tuple[Path, str, str]]:
+    """Scrape a service and evaluate rules; yield the rule file and the addresses of both programs."""
+    rules = folder / "service.yml"
+    rules.write_text(RULES.format(job=job))
+    with AlertmanagerServer(folder) as alertmanager:
+        alerting = Alerting((rules,), alertmanager.address)
+        target = address.removeprefix("http://")
+        with PrometheusServer(folder, target=target, path=path, job=job, alerting=alerting) as prometheus:
+            yield rules, prometheus.url, alertmanager.url
+
+
+def test_a_shop_that_is_scraped_has_arrived(tmp_path: Path) -> None:
+    """Targets, families, labels, rules and routes are found where they ought to be, without a fixed wait."""
+    with shop() as address, _watched(tmp_path, address, job="shop", path="/stats/") as (rules, prometheus, manager):
+        options = ("--prometheus", prometheus, "--alertmanager", manager, "--rules", str(rules), *TIMEOUT)
+        status, findings, report = verdict(address, *SHOP_OPTIONS, *LITTLE, *options)
+
+    assert set(findings) == {"LV306"}  # half a second in place of the contract's half minute
+    assert status == 0
+    seen = {item["name"] for item in report["items"] if item["state"] == "passed"}
+    assert {"arrival", "alertmanager", "ServiceDown", "ServiceSlow", "job:scrapes:count"} <= seen
+
+
+def test_what_has_not_arrived_is_reported(tmp_path: Path) -> None:
+    """An older threshold, an alert that is not loaded, a receiver that tells nobody, another Alertmanager."""
+    other = tmp_path / "other"
+    other.mkdir()
+    silent = CONFIGURATION.replace('    webhook_configs: [{url: "http://127.0.0.1:9/"}]\n', "", 1)
+    with (
+        shop() as address,
+        _watched(tmp_path, address, job="shop", path="/stats/") as (rules, prometheus, _),
+        AlertmanagerServer(other, silent) as manager,
+    ):
+        changed = other / "service.yml"
+        lines = rules.read_text().replace("1e3", "1e2").replace("ServiceDown", "ServiceGone")
+        changed.write_text(lines)
+        options = ("--prometheus", prometheus, "--alertmanager", manager.url, "--rules", str(changed))
+        status, findings, _ = verdict(address, *SHOP_OPTIONS, *LITTLE, *options, "--arrival-timeout", "6")
+
+    assert status == 1
+    assert set(findings) == {"LV137", "LV139", "LV302", "LV303", "LV305", "LV306"}
+
+
+def test_a_path_that_is_not_scraped_is_a_target_that_is_down(tmp_path: Path) -> None:
+    """The finding has the reason that Prometheus gives."""
+    with shop() as address, _watched(tmp_path, address, job="shop", path="/metrics") as (_, prometheus, _manager):
+        options = ("--prometheus", prometheus, "--arrival-timeout", "2")
+        status, findings, _ = verdict(address, *SHOP_OPTIONS, *LITTLE, *options)
+
+    assert status == 1
+    assert "404" in findings["LV131"]
+
+
+def test_this_application_arrives(
+    tmp_path: Path, migrated_database_url: str, s3_endpoint: str, images_bucket: str
+) -> None:
+    """All families of a running backend are in Prometheus under their labels."""
+    store = {"AWS_ENDPOINT_URL_S3": s3_endpoint, "IMAGES_BUCKET": images_bucket}
+    with backend(migrated_database_url, **store) as (process, address):
+        process.wait_for(lambda: is_ready(address), START_SECONDS)
+        with _watched(tmp_path, address, job="prethrift-backend", path="/metrics") as (rules, prometheus, manager):
+            options = ("--prometheus", prometheus, "--alertmanager", manager, "--rules", str(rules), *TIMEOUT)
+            status, findings, _ = verdict(address, *options)
+
+    assert set(findings) == {"LV306"}
+    assert status == 0
