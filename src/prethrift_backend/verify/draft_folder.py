@@ -8,7 +8,9 @@ from typing import Final
 
 from prethrift_backend.exceptions import ContractError
 
-_NAMES: Final = ("exceptions.txt", "health.schema.json", "logs.txt", "metrics.txt", "settings.txt", "spans.txt")
+_NAMES: Final = (
+    *("exceptions.txt", "health.schema.json", "logs.txt", "metrics.txt", "overhead.txt", "settings.txt", "spans.txt"),
+)
 
 
 def check_folder(folder: Path) -> None:

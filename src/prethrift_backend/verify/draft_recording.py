@@ -152,7 +152,9 @@ class _Recorder:
         self._scrapes.append(scrape)
 
     def _is_same(self, answer: LiveAnswer) -> bool:
-        return bool(self._answers) and self._answers[-1].body == answer.body
+        """Say whether the last scrape came with the same bytes: to read one again takes as long as to fetch it."""
+        last = self._answers[-1] if self._answers else None
+        return last is not None and (last.status_code, last.body) == (answer.status_code, answer.body)
 
     # Health.
 
