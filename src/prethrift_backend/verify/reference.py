@@ -17,6 +17,7 @@ from prethrift_backend.verify.reference_log_schema import render_log_schema
 from prethrift_backend.verify.reference_markdown import MARK
 from prethrift_backend.verify.reference_metrics import render_metrics
 from prethrift_backend.verify.reference_openapi import render_openapi
+from prethrift_backend.verify.reference_overhead import render_overhead
 from prethrift_backend.verify.reference_registry import render_registry
 from prethrift_backend.verify.reference_settings import render_settings
 from prethrift_backend.verify.reference_spans import render_spans
@@ -48,6 +49,8 @@ def _pages(contracts: Contracts) -> dict[str, str]:
         files["settings.md"] = render_settings(contracts.settings)
     if contracts.health_schema is not None:
         files["health.md"] = render_health(contracts.health_schema)
+    if contracts.overhead is not None:
+        files["overhead.md"] = render_overhead(contracts.overhead)
     return files
 
 

@@ -21,8 +21,8 @@ def render_index(contracts: Contracts, files: Iterable[str]) -> str:
 
 
 def _versions(contracts: Contracts) -> Iterator[tuple[str, str, str]]:
-    texts = (contracts.metrics, contracts.logs, contracts.spans, contracts.settings)
-    for name, contract in zip(("metrics", "logs", "spans", "settings"), texts, strict=True):
+    texts = (contracts.metrics, contracts.logs, contracts.spans, contracts.settings, contracts.overhead)
+    for name, contract in zip(("metrics", "logs", "spans", "settings", "overhead"), texts, strict=True):
         if contract is not None:
             yield code(f"{name}.txt"), text(contract.version), code(contract.sha256)
     if contracts.health_schema is not None:

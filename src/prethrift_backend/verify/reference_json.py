@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from prethrift_backend.contracts import ValueType
@@ -32,6 +32,29 @@ def schemas_of(values: Iterable[PromisedValue]) -> Schema:
 def required_of(values: Iterable[PromisedValue]) -> list[str]:
     """Return the names of the values that are there in any case."""
     return [one.name for one in values if one.required]
+
+
+def conditional(values: Sequence[PromisedValue], holds: frozenset[str] = frozenset()) -> list[Schema]:
+    """Return what is required on conditions: they hold where a value is there that is required on them.
+
+    Whoever writes ``trace_id`` is in a span, and then ``span_id`` is due as well. ``holds`` are conditions that hold
+    in any case.
+    """
+    due: dict[frozenset[str], list[str]] = {}
+    for value in values:
+        if value.required_if:
+            due.setdefault(frozenset(value.required_if) - holds, []).append(value.name)
+    return [_clause(conditions, names, values) for conditions, names in due.items() if conditions or holds]
+
+
+def _clause(conditions: frozenset[str], names: list[str], values: Sequence[PromisedValue]) -> Schema:
+    signs = [[one.name for one in values if condition in one.required_if] for condition in sorted(conditions)]
+    then = {"required": names}
+    return {"if": {"allOf": [_any_of(one) for one in signs]}, "then": then} if signs else then
+
+
+def _any_of(names: list[str]) -> Schema:
+    return {"anyOf": [{"required": [name]} for name in names]}
 
 
 def _described(value: PromisedValue) -> Schema:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from prethrift_backend.contracts import LogEvent, LogsContract
 from prethrift_backend.verify.log_checks import LogChecks
 from prethrift_backend.verify.reference_examples import level_texts
-from prethrift_backend.verify.reference_json import DIALECT, any_case, dumped, required_of, schemas_of
+from prethrift_backend.verify.reference_json import DIALECT, any_case, conditional, dumped, required_of, schemas_of
 from prethrift_backend.verify.reference_markdown import MARK, one_line
 
 Schema = dict[str, Any]
@@ -17,7 +17,8 @@ _CLEAN: Final = {"$ref": "#/$defs/clean"}
 def render_log_schema(logs: LogsContract) -> str:
     """Return the JSON Schema of one line.
 
-    What is required on a condition is required of no line here: a line does not show whether its condition held.
+    A condition counts as one that holds where the line itself shows it, and that of a request in events that come once
+    a request.
     """
     event_key = LogChecks(logs).event_key
     document: Schema = {
@@ -28,7 +29,11 @@ def render_log_schema(logs: LogsContract) -> str:
         "type": "object",
         "required": required_of(logs.fields),
         "properties": schemas_of(logs.fields),
-        "allOf": [*([_CLEAN] if logs.never_keys else []), *(_branch(event, event_key) for event in logs.events)],
+        "allOf": [
+            *([_CLEAN] if logs.never_keys else []),
+            *conditional(logs.fields),
+            *(_branch(event, event_key) for event in logs.events),
+        ],
         "$defs": _definitions(logs),
     }
     return dumped({key: value for key, value in document.items() if value not in ([], "")})
@@ -51,9 +56,17 @@ def _event(event: LogEvent, logs: LogsContract) -> Schema:
         **({"description": one_line(event.note)} if event.note else {}),
         "required": required_of(event.fields),
         "properties": {**known, **_origin(event, logs), **schemas_of(event.fields)},
+        "allOf": _conditions(event, logs),
         "additionalProperties": event.is_open,
     }
     return {key: value for key, value in schema.items() if value != []}
+
+
+def _conditions(event: LogEvent, logs: LogsContract) -> list[Schema]:
+    is_of_request = event.count is not None and event.count.per == "request"
+    if not is_of_request and not any(one.required_if for one in event.fields):
+        return []  # those of every line are all
+    return conditional((*logs.fields, *event.fields), frozenset({"request"} if is_of_request else ()))
 
 
 def _origin(event: LogEvent, logs: LogsContract) -> Schema:

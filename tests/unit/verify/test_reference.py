@@ -152,13 +152,15 @@ def test_a_query_looks_back_over_four_scrapes(hostile: Contracts) -> None:
     assert "rate(cats:total_total[8m])" in queries[0]
 
 
-def test_the_example_lines_keep_the_contract(own: Contracts) -> None:
+@pytest.mark.parametrize("folder", [ROOT / "contracts", SHOP], ids=["own", "foreign"])
+def test_the_example_lines_keep_the_contract(folder: Path) -> None:
     """Every event has an example, and the checks of log lines find nothing in it."""
-    assert own.logs is not None
-    checks = LogChecks(own.logs)
-    lines = [block.content.strip().encode() for block in _blocks(render_reference(own)["events.md"], "json")]
+    contracts = load_contracts(folder)
+    assert contracts.logs is not None
+    checks = LogChecks(contracts.logs)
+    lines = [block.content.strip().encode() for block in _blocks(render_reference(contracts)["events.md"], "json")]
 
-    assert [checks.event_of(line) for line in lines] == list(own.logs.events)
+    assert [checks.event_of(line) for line in lines] == list(contracts.logs.events)
     assert [fault for line in lines for fault in checks.faults(line)] == []
 
 
@@ -183,9 +185,12 @@ def test_the_example_body_keeps_its_schema(folder: Path) -> None:
     assert list(validator.iter_errors(json.loads(block.content))) == []
 
 
-def test_only_what_there_is_has_a_page() -> None:
+def test_only_what_there_is_has_a_page(tmp_path: Path) -> None:
     """A folder with metrics and a health schema alone, which names no path, gives no page on the rest."""
-    files = render_reference(load_contracts(SHOP))
+    for name in ("metrics.txt", "health.schema.json"):
+        shutil.copy(SHOP / name, tmp_path)
+
+    files = render_reference(load_contracts(tmp_path))
 
     assert list(files) == ["health.md", "index.md", "metrics.md", "registry/attributes.yaml", "registry/metrics.yaml"]
     assert "names no path" in files["health.md"]
