@@ -80,11 +80,15 @@ class TestFile:
     fault_line: int | None = None
     settings: Mapping[str, Plain] | None = None  # of the whole file: evaluation_interval, group_eval_order
 
+    @property
+    def loaded(self) -> list[Path]:
+        """The rule files that these tests load and that are there."""
+        folder = Path(self.path).parent
+        return [found.resolve() for pattern in self.rule_files for found in _found(folder, pattern)]
+
     def tests_file(self, rules: Path) -> bool:
         """Say whether the rule file is one that these tests load."""
-        folder = Path(self.path).parent
-        wanted = rules.resolve()
-        return any(wanted == found.resolve() for pattern in self.rule_files for found in _found(folder, pattern))
+        return rules.resolve() in self.loaded
 
 
 def read_test_file(path: Path) -> TestFile:

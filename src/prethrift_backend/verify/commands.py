@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from prethrift_backend.verify import (
+    alert_command,
     coverage_command,
     diff_command,
     docs_command,
@@ -25,6 +26,7 @@ from prethrift_backend.verify import (
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 COMMANDS: Final[tuple[Callable[[Subparsers], None], ...]] = (
+    alert_command.add_command,
     coverage_command.add_command,
     diff_command.add_command,
     docs_command.add_command,
