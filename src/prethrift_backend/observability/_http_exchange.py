@@ -253,7 +253,8 @@ class HttpExchange(Exchange):
 
     def _log(self, outcome: Outcome, *, is_quiet: bool) -> None:
         try:
-            self._telemetry.log("debug" if is_quiet else "info", REQUEST_COMPLETED, self._line(outcome))
+            line = self._line(outcome)
+            self._telemetry.log("debug" if is_quiet else "info", REQUEST_COMPLETED, line, self.context)
         except Exception as fault:  # noqa: BLE001 - never into the request
             self._telemetry.fail("access_line", fault)
 

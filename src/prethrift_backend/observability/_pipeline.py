@@ -162,10 +162,13 @@ class Pipeline:
         except Exception as fault:  # noqa: BLE001 - a line that cannot be made is no fault of the code that logs
             self._on_fault("log_line", fault)
 
-    def write_closing(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+    def write_closing(
+        self, level: str, event: str, fields: Mapping[str, Any], request: RequestContext | None = None
+    ) -> None:
         """Write the one line that tells how a request ended, on the trace of its server span; no breadcrumb.
 
-        Every request pays for it. Only assembly is shortened: the fields are redacted like all others.
+        Every request pays for it. Only assembly is shortened: the fields are redacted like all others. ``request`` is
+        the one of the context unless it is given.
         """
         line: dict[str, Any] = {
             "timestamp": self._now(),
@@ -174,7 +177,8 @@ class Pipeline:
             "logger": LOGGER,
             **self._static,
         }
-        request = context.current_request()
+        if request is None:
+            request = context.current_request()
         self._add_identity(line, request, _own_ids(request) or _current_ids())
         self._add_fields(line, event, fields)
         self._emit(line)

@@ -158,10 +158,10 @@ class WebSocketExchange(Exchange):
             counts.observe_statements(self.context.statements)
 
     def _log(self, end: Ending) -> None:
-        self._telemetry.log("info", WEBSOCKET_CLOSED, self._line(end))
+        self._telemetry.log("info", WEBSOCKET_CLOSED, self._line(end), self.context)
 
     def _log_quietly(self, end: Ending) -> None:
-        self._telemetry.log("debug", WEBSOCKET_CLOSED, self._line(end))
+        self._telemetry.log("debug", WEBSOCKET_CLOSED, self._line(end), self.context)
 
     def _line(self, end: Ending) -> dict[str, Any]:
         line: dict[str, Any] = {

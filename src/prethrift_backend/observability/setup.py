@@ -168,13 +168,20 @@ class Telemetry:
             # They are the process's: each telemetry leaves out by itself what is below its own level.
             _takeover.adopt(level=min(telemetry._pipeline.level for telemetry in _open))
 
-    def log(self, level: Literal["debug", "info"], event: str, fields: Mapping[str, Any]) -> None:
+    def log(
+        self,
+        level: Literal["debug", "info"],
+        event: str,
+        fields: Mapping[str, Any],
+        request: context.RequestContext | None = None,
+    ) -> None:
         """Write the line that tells how a request ended, past structlog's wrapper: every request pays for one.
 
-        It has the ids of the request's context: those of the server span, where that was set.
+        It has the ids of the request's context: those of the server span, where that was set. A request that may be
+        closed where nothing of it is current is given.
         """
         if self._pipeline.level <= (logging.INFO if level == "info" else logging.DEBUG):
-            self._pipeline.write_closing(level, event, fields)
+            self._pipeline.write_closing(level, event, fields, request)
 
     def fail(self, where: str, error: Exception) -> None:
         """Count a fault of the telemetry itself and log the first of its kind; under strict raise it."""

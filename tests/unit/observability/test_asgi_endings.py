@@ -150,7 +150,8 @@ def test_a_request_that_is_given_up_ends_quietly(recorder: Recorder, caplog: pyt
     contextvars.Context().run(request.send, None)
     request.close()
 
-    assert [line["event"] for line in recorder.lines()] == ["request_completed"]
+    (line,) = recorder.lines()
+    assert (line["event"], "request_id" in line) == ("request_completed", True)
     assert (recorder.sample("http_requests_in_progress"), caplog.messages) == (0, [])
 
 
