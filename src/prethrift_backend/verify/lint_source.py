@@ -1,0 +1,222 @@
+"""The source of an application, read and never run: its calls, its texts, and what its names stand for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final, TypeAlias
+
+_FOLLOW_MAX: Final = 5  # how often a name may be passed on by import; arbitrary, a circle must end
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModule:
+    """One module as it is written.
+
+    ``constants`` are the values that names have at the top of the module, ``imports`` what a name was imported as:
+    module and attribute, an empty attribute for the module itself. ``texts`` are the strings that are no docstrings
+    and no value of a constant; ``loads`` the names that are read.
+    """
+
+    name: str
+    path: str
+    calls: tuple[ast.Call, ...] = ()
+    functions: tuple[Function, ...] = ()
+    constants: Mapping[str, ast.expr] = field(default_factory=dict)
+    assigned: Mapping[str, tuple[ast.expr, ...]] = field(default_factory=dict)
+    imports: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    texts: frozenset[str] = frozenset()
+    loads: frozenset[str] = frozenset()
+
+
+class Source:
+    """All modules of some packages."""
+
+    def __init__(self, modules: Iterable[SourceModule], *, unreadable: Iterable[str] = ()) -> None:
+        self.modules: Mapping[str, SourceModule] = {module.name: module for module in modules}
+        self.unreadable = tuple(unreadable)
+
+    def text_of(self, expression: ast.expr | None, module: SourceModule) -> str | None:
+        """Return the text that an expression always is, None where that cannot be told."""
+        found, _ = self.value_of(expression, module)
+        return found.value if isinstance(found, ast.Constant) and isinstance(found.value, str) else None
+
+    def value_of(
+        self, expression: ast.expr | None, module: SourceModule, depth: int = 0
+    ) -> tuple[ast.expr | None, SourceModule]:
+        """Follow a name through constants and imports to what it stands for, and to the module in which that stands."""
+        if isinstance(expression, ast.Name) and expression.id == "__name__":
+            return ast.Constant(module.name), module
+        if depth > _FOLLOW_MAX or not isinstance(expression, ast.Name | ast.Attribute):
+            return expression, module
+        found, owner = self._meant(expression, module)
+        return (expression, module) if found is None else self.value_of(found, owner, depth + 1)
+
+    def _meant(
+        self, expression: ast.Name | ast.Attribute, module: SourceModule
+    ) -> tuple[ast.expr | None, SourceModule]:
+        if isinstance(expression, ast.Name):
+            return self._named(expression.id, module)
+        if isinstance(expression.value, ast.Name) and expression.value.id in module.imports:
+            of, attribute = module.imports[expression.value.id]
+            other = self.modules.get(f"{of}.{attribute}" if attribute else of)
+            if other is not None:
+                return self._named(expression.attr, other)
+        return None, module
+
+    def _named(self, name: str, module: SourceModule, depth: int = 0) -> tuple[ast.expr | None, SourceModule]:
+        if name in module.constants:
+            return module.constants[name], module
+        of, attribute = module.imports.get(name, ("", ""))
+        other = self.modules.get(of)
+        if other is None or not attribute or depth > _FOLLOW_MAX:
+            return None, module
+        return self._named(attribute, other, depth + 1)
+
+    @cached_property
+    def used_texts(self) -> frozenset[str]:
+        """Every text that is used: written where it is needed, or in a constant that somebody reads."""
+        texts = {text for module in self.modules.values() for text in module.texts}
+        read = {name for module in self.modules.values() for name in module.loads}
+        for module in self.modules.values():
+            for name, value in module.constants.items():
+                if isinstance(value, ast.Constant) and isinstance(value.value, str) and name in read:
+                    texts.add(value.value)
+        return frozenset(texts)
+
+    @cached_property
+    def keywords(self) -> frozenset[str]:
+        """Every name that a value is given under in a call."""
+        calls = (call for module in self.modules.values() for call in module.calls)
+        return frozenset(keyword.arg for call in calls for keyword in call.keywords if keyword.arg is not None)
+
+
+def read_source(folder: Path, package: str, *, without: Iterable[str] = ()) -> Source:
+    """Read every module of the package in ``folder``; ``without`` names packages inside of it that are left out.
+
+    What is no Python is in ``unreadable``, as path and reason.
+    """
+    modules, unreadable = [], []
+    left_out = tuple(folder / name for name in without)
+    for path in sorted(folder.rglob("*.py")):
+        if any(path.is_relative_to(other) for other in left_out):
+            continue
+        try:
+            modules.append(read_module(path.read_bytes(), name=_module_name(path, folder, package), path=str(path)))
+        except (OSError, SyntaxError, ValueError, RecursionError) as error:
+            unreadable.append(f"{path}: {error}")
+    return Source(modules, unreadable=unreadable)
+
+
+def joined(sources: Iterable[Source]) -> Source:
+    """Put sources together."""
+    given = list(sources)
+    return Source(
+        (module for source in given for module in source.modules.values()),
+        unreadable=[text for source in given for text in source.unreadable],
+    )
+
+
+def _module_name(path: Path, folder: Path, package: str) -> str:
+    parts = path.relative_to(folder).with_suffix("").parts
+    return ".".join([package, *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+def read_module(text: bytes | str, *, name: str, path: str) -> SourceModule:
+    """Read one module.
+
+    Raises SyntaxError or ValueError where it is no Python.
+    """
+    tree = ast.parse(text)
+    reader = _Reader()
+    reader.read(tree)
+    package = name if Path(path).stem == "__init__" else name.rpartition(".")[0]
+    return SourceModule(
+        name,
+        path,
+        calls=tuple(reader.calls),
+        functions=tuple(reader.functions),
+        constants=dict(_constants(tree)),
+        assigned={target: tuple(values) for target, values in reader.assigned.items()},
+        imports={local: meant for node in reader.imports for local, meant in _imported(node, package)},
+        texts=frozenset(reader.texts),
+        loads=frozenset(reader.loads),
+    )
+
+
+class _Reader:
+    """One walk over a module."""
+
+    def __init__(self) -> None:
+        self.calls: list[ast.Call] = []
+        self.functions: list[Function] = []
+        self.imports: list[ast.Import | ast.ImportFrom] = []
+        self.assigned: dict[str, list[ast.expr]] = {}
+        self.texts: set[str] = set()
+        self.loads: set[str] = set()
+
+    def read(self, tree: ast.Module) -> None:
+        passed_over = {id(value) for _, value in _constants(tree)}
+        for node in ast.walk(tree):  # from the outside in: a statement comes before the text that it is
+            if isinstance(node, ast.Expr):
+                passed_over.add(id(node.value))  # a docstring, or a call, which is no text
+            elif isinstance(node, ast.Constant):
+                if isinstance(node.value, str) and id(node) not in passed_over:
+                    self.texts.add(node.value)
+            elif isinstance(node, ast.Name | ast.Attribute):
+                if isinstance(node.ctx, ast.Load):
+                    self.loads.add(node.id if isinstance(node, ast.Name) else node.attr)
+            else:
+                self._note(node)
+
+    def _note(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Call):
+            self.calls.append(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self.functions.append(node)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            self.imports.append(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                for name, value in _pairs(target, node.value):
+                    self.assigned.setdefault(name, []).append(value)
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Yield what is assigned to which name; an attribute counts by its last word, as in ``self._log``."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        for one, its_value in zip(target.elts, value.elts, strict=True):
+            yield from _pairs(one, its_value)
+    elif isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, ast.Attribute):
+        yield target.attr, value
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            yield from _pairs(node.targets[0], node.value)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield from _pairs(node.target, node.value)
+
+
+def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield (
+                alias.asname or alias.name.partition(".")[0],
+                (
+                    alias.name if alias.asname else alias.name.partition(".")[0],
+                    "",
+                ),
+            )
+        return
+    base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+    module = ".".join([*base, *([node.module] if node.module else [])])
+    for alias in node.names:
+        yield alias.asname or alias.name, (module, alias.name)
