@@ -70,7 +70,13 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def perf(session: nox.Session) -> None:
     """Measure what has a limit: recall, start, event loop, telemetry; prints a table, keeps build/perf.json."""
-    run_pytest(session, "tests/perf", "-m", "not bench", "--benchmark-enable")
+    run_pytest(session, "tests/perf", "-m", "not bench and not gates", "--benchmark-enable")
+
+
+@nox.session
+def gates(session: nox.Session) -> None:
+    """Try the gate on changes: 20 runs of unchanged code under load pass it, and 5 % more work never does."""
+    run_pytest(session, "tests/perf", "-m", "gates", "--benchmark-enable", "--timeout=1800", "-s")
 
 
 @nox.session
