@@ -7,11 +7,14 @@ from typing import Final
 
 from tests.corpus.alert_faults import ALERT_FAULTS, ALERT_HARMLESS
 from tests.corpus.change import KINDS, Change
+from tests.corpus.code_faults import CODE_FAULTS, CODE_HARMLESS
 from tests.corpus.contract_faults import CONTRACT_FAULTS, CONTRACT_HARMLESS
 from tests.corpus.dashboard_faults import DASHBOARD_FAULTS, DASHBOARD_HARMLESS
 from tests.corpus.process_faults import PROCESS_CHANGES
 
 CHANGES: Final[tuple[Change, ...]] = (
+    *CODE_FAULTS,
+    *CODE_HARMLESS,
     *CONTRACT_FAULTS,
     *CONTRACT_HARMLESS,
     *ALERT_FAULTS,

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,16 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import httpx
+from tests.corpus.backend import TOKEN
 from tests.corpus.change import Change
 from tests.corpus.process_faults import make_service
-from tests.corpus.service import listening
+from tests.corpus.service import OPTIONS, listening
 from tests.corpus.tree import ROOT, Tree
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.processes import ServerProcess
 
 from prethrift_backend import cli
 
 # Info is what a reader may like to know; it is no report of a fault.
 _REPORTED: Final = frozenset({"error", "warning"})
 _SECONDS_MAX: Final = 60
+_START_SECONDS: Final = 30.0
+# What a caller may send: a secret, and what some readers take for the end of a line.
+_TOLD: Final = "Bearer abcdefgh1234567890abcdef\u2028coat"
 _COMMON: Final = ("--fail-on", "warning")
 _QUERIES: Final = ("ops/prometheus/rules", "ops/grafana", "--job", "prethrift-health")
 
@@ -79,9 +87,52 @@ def _lint_queries(_change: Change, tree: Tree) -> Report:
     return _in_process(tree, "lint-queries", *_QUERIES, "--contracts", "contracts")
 
 
+def _lint(_change: Change, tree: Tree) -> Report:
+    return _in_process(tree, "lint", "--no-app", "--contracts", "contracts")
+
+
+def _docs(_change: Change, tree: Tree) -> Report:
+    return _in_process(tree, "docs", "--check", "--contracts", "contracts", "--out", "docs/reference")
+
+
 def _verify(change: Change, tree: Tree) -> Report:
     with listening(make_service(change.fault)) as service:
         return _in_process(tree, "verify", service.url, "--contracts", str(service.contracts), *service.options)
+
+
+# The backend of the changed copy as a process, asked by the command of the work tree.
+
+
+def _verify_backend(_change: Change, tree: Tree) -> Report:
+    folder, tap = tree.root / "backend", free_port()
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "tests.corpus.backend", str(folder), f"http://{LOOPBACK}:{tap}"]
+    try:
+        with ServerProcess(command, environ=_environment(tree), directory=tree.root) as process:
+            process.wait_for(lambda: _is_settled(folder), _START_SECONDS, what="an answer of /health")
+            return _in_process(tree, "verify", _address(folder), *_options_of_backend(folder, tap))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _options_of_backend(folder: Path, tap: int) -> tuple[str, ...]:
+    records = ("--logs", str(folder / "backend.log"), "--otlp-tap", str(tap), "--trace-trust", "parent")
+    return ("--contracts", "contracts", "--probe", "--token", TOKEN, *records, *OPTIONS)
+
+
+def _address(folder: Path) -> str:
+    return f"http://{LOOPBACK}:{(folder / 'port').read_text(encoding='utf-8')}"
+
+
+def _is_settled(folder: Path) -> bool:
+    """Say whether it has answered for its health, however: by then each check has run."""
+    if not (folder / "port").is_file():
+        return False
+    try:
+        httpx.get(f"{_address(folder)}/health", params={"q": _TOLD}, timeout=5.0, trust_env=False)
+    except httpx.TransportError:
+        return False
+    return True
 
 
 # In a process of its own: the command line of the changed copy.
@@ -115,10 +166,18 @@ def _lint_queries_line(_change: Change, tree: Tree) -> Report:
     return _in_own_process(tree, "lint-queries", *_QUERIES)
 
 
+def _lint_code(_change: Change, tree: Tree) -> Report:
+    return _in_own_process(tree, "lint")
+
+
 COMMANDS: Final[dict[str, Runner]] = {
     "diff": _diff,
     "diff (command line)": _diff_line,
+    "docs": _docs,
+    "lint": _lint,
+    "lint (code)": _lint_code,
     "lint-queries": _lint_queries,
     "lint-queries (command line)": _lint_queries_line,
     "verify": _verify,
+    "verify (backend)": _verify_backend,
 }

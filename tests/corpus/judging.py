@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 from tests.corpus.change import Change, MisfitError
 from tests.corpus.commands import Report, run_command
-from tests.corpus.tree import Tree, make_tree
+from tests.corpus.tree import Tree, copy_tree, make_tree
 
 Verdict: TypeAlias = Literal["reported", "missed", "quiet", "false alarm", "does not fit", "failed"]
 
@@ -23,6 +22,7 @@ GOOD: Final[frozenset[Verdict]] = frozenset({"reported", "quiet"})
 # One change each; on a machine with more cores, more would fit, but the figure of the session is for two.
 _PROCESSES: Final = 2
 _VIOLATED: Final = 1
+_SHOWN_CHARACTERS: Final = 3000  # of what broke; arbitrary
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def judge(change: Change, tree: Tree, *, run: Callable[[Change, Tree], Report] =
             report = run(change, tree)
     except MisfitError as misfit:
         return Result(change, "does not fit", words=str(misfit))
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
-        return Result(change, "failed", words=f"{type(error).__name__}: {error}")
+    except (AssertionError, LookupError, OSError, ValueError, subprocess.SubprocessError) as error:
+        return Result(change, "failed", words=f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
     verdict = _verdict_of_harmless(report) if change.is_harmless else _verdict_of_fault(change, report)
     seconds = time.monotonic() - begun
     return Result(change, verdict, tuple(sorted(report.rules)), "" if verdict in GOOD else _words(report), seconds)
@@ -72,14 +72,13 @@ def _words(report: Report) -> str:
 # Many, two at a time.
 
 _tree: Tree | None = None
-_stack: Final = ExitStack()
 
 
-def _set_up() -> None:
+def _set_up(original: Tree) -> None:
     """Give this process of the pool a tree of its own."""
     global _tree  # noqa: PLW0603 - what a pool's process keeps between its tasks has no other place
-    folder = Path(_stack.enter_context(tempfile.TemporaryDirectory(prefix="prethrift-corpus-")))
-    _tree = make_tree(folder)
+    folder = tempfile.mkdtemp(prefix="worker-", dir=original.root.parent)
+    _tree = copy_tree(original, Path(folder))
 
 
 def _judge_here(change: Change) -> Result:
@@ -90,8 +89,11 @@ def _judge_here(change: Change) -> Result:
 
 def judge_all(changes: Sequence[Change], *, processes: int = _PROCESSES) -> Iterator[Result]:
     """Judge all changes and give the results in their order, each as soon as it and those before it are there."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_set_up) as pool:
-        yield from pool.map(_judge_here, changes)
+    with tempfile.TemporaryDirectory(prefix="prethrift-corpus-") as folder:
+        original = make_tree(Path(folder))
+        context = get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_set_up, initargs=(original,)) as pool:
+            yield from pool.map(_judge_here, changes)
 
 
 @dataclass(frozen=True, slots=True)

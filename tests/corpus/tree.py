@@ -18,7 +18,6 @@ SAMPLES: Final = Path(__file__).parent / "samples"
 
 _FOLDERS: Final = ("src", "contracts", "docs", "ops")
 _FILES: Final = ("README.md", "pyproject.toml")
-_LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi")
 
 # Python takes a compiled file for one of a source by its time in whole seconds and its size: a changed source gets a
 # time that no compiled file has.
@@ -52,15 +51,26 @@ class Tree:
 
 
 def make_tree(folder: Path, *, source: Path = ROOT) -> Tree:
-    """Copy the parts of the project that changes are made in to ``folder``, compiled, and its contracts once more."""
+    """Copy the parts of the project that changes are made in to ``folder``, compiled, and its contracts once more.
+
+    What is compiled already is copied with its source: both have the times that they had.
+    """
     root, pristine = folder / "tree", folder / "pristine"
     for name in _FOLDERS:
         if (source / name).is_dir():
-            shutil.copytree(source / name, root / name, ignore=_LEFT_OUT)
+            shutil.copytree(source / name, root / name)
     for name in _FILES:
         if (source / name).is_file():
             shutil.copy2(source / name, root / name)
-    shutil.copytree(SAMPLES, root, dirs_exist_ok=True, ignore=_LEFT_OUT)
+    shutil.copytree(SAMPLES, root, dirs_exist_ok=True)
     shutil.copytree(root / "contracts", pristine / "contracts")
     compileall.compile_dir(root / "src", quiet=2)
     return Tree(root, pristine)
+
+
+def copy_tree(tree: Tree, folder: Path) -> Tree:
+    """Copy a tree, so that two changes can be made at the same time."""
+    copied = Tree(folder / "tree", folder / "pristine")
+    shutil.copytree(tree.root, copied.root)
+    shutil.copytree(tree.pristine, copied.pristine)
+    return copied
