@@ -21,7 +21,6 @@ VERSION: Final = "0.1.0"
 _LIBRARIES: Final = ("go_*", "jvm_*", "nodejs_*", "process_*", "promhttp_*", "python_*")
 _FAMILY_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-_SCRAPE_SECONDS_MIN: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +104,21 @@ class _Draft:
         yield from _guessed("the interval, and the job's name" if taken.job is None else "the interval")
         yield f"# SCRAPE job={taken.job or 'service'} path={taken.path} interval=15s timeout=10s"
         yield from _guessed("twice what was seen, or more")
-        seconds = max(_SCRAPE_SECONDS_MIN, room(taken.seconds * 2, least=1))
-        yield f"# BUDGET series={self._series()} bytes={room(taken.size_bytes)} scrape_seconds={seconds:g}"
+        seconds = room(taken.seconds * 2, least=1)
+        series = self._series()
+        # As long as those are that were seen: a budget has room for what the bounds allow.
+        size_bytes = room(taken.size_bytes * series / max(1, self._most_series) / 2)
+        yield f"# BUDGET series={series} bytes={size_bytes} scrape_seconds={seconds}"
+
+    @property
+    def _most_series(self) -> int:
+        return max((scrape.series_count for scrape in self._scrapes), default=0)
 
     def _series(self) -> int:
         """Return a bound on all series: what each family may have, and room for the rest."""
         bounds = [bound_of(guess, seen.most_series) for seen, guess in self._promised]
         own = sum(seen.most_series for seen, _ in self._promised)
-        others = max((scrape.series_count for scrape in self._scrapes), default=0) - own
+        others = self._most_series - own
         return room((sum(bounds) + max(0, others) * 2) / 2, least=100)
 
     def _families(self) -> Iterator[str]:
