@@ -14,7 +14,7 @@ from prethrift_backend.verify.reference_events import render_events
 from prethrift_backend.verify.reference_health import render_health
 from prethrift_backend.verify.reference_index import render_index
 from prethrift_backend.verify.reference_log_schema import render_log_schema
-from prethrift_backend.verify.reference_markdown import MARK
+from prethrift_backend.verify.reference_markdown import is_marked
 from prethrift_backend.verify.reference_metrics import render_metrics
 from prethrift_backend.verify.reference_openapi import render_openapi
 from prethrift_backend.verify.reference_overhead import render_overhead
@@ -23,8 +23,6 @@ from prethrift_backend.verify.reference_settings import render_settings
 from prethrift_backend.verify.reference_spans import render_spans
 from prethrift_backend.verify.rules import RULES
 
-# A mark stands at the top; what follows is not read to find it.
-_MARKED_BYTES: Final = 1024
 _ENDINGS: Final = frozenset({".json", ".md", ".yaml"})
 _SHOWN: Final = 200  # characters of a line that differs; arbitrary, enough to see in what
 
@@ -87,7 +85,7 @@ def is_generated(path: Path) -> bool:
 
     Raises ContractError where it cannot be read.
     """
-    return MARK.encode() in _read(path)[:_MARKED_BYTES]
+    return is_marked(_read(path).decode("utf-8", "replace"))
 
 
 def _generated(folder: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.diff_consumers import Use, read_consumers
+from prethrift_backend.verify.reference_markdown import MARK
 
 RULES = """groups:
 - name: backend
@@ -75,6 +76,16 @@ def test_short_ranges_are_found(folder: Path) -> None:
 def test_a_file_may_be_named(folder: Path) -> None:
     """A file that is given is read, whatever its ending."""
     assert len(read_consumers([folder / "cats.py"]).find(Use(("cats_total",)))) == 1
+
+
+def test_what_was_generated_uses_nothing(folder: Path) -> None:
+    """The reference names every item of the contracts; that does not make it one of their users."""
+    (folder / "reference.md").write_text(f"<!-- {MARK} -->\n\n`cats_total`\n", encoding="utf-8")
+
+    places = read_consumers([folder]).find(Use(("cats_total",)))
+
+    assert [place.path for place in places if "reference" in place.path] == []
+    assert places != ()
 
 
 def test_a_path_that_is_missing_is_an_error(tmp_path: Path) -> None:
