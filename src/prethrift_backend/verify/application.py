@@ -36,6 +36,8 @@ OWN_REFERENCE: Final = "prethrift_backend.main:build"
 
 # Nobody listens there, and nobody asks: the pool connects when a statement is to be run.
 _NO_DATABASE: Final = SecretStr("postgresql://nobody:nothing@127.0.0.1:9/none")
+# Nor there: what runs the lifespan must not ask the real one.
+_NO_STORE: Final = "http://127.0.0.1:9"
 _TEXT_SHOWN: Final = 300
 
 
@@ -104,6 +106,7 @@ def load_application(reference: str | None = None, *, observer: Observer | None 
 def _own() -> Application:
     settings = Settings(
         database_url=_NO_DATABASE,
+        aws_endpoint_url_s3=_NO_STORE,
         environment="development",
         log_level="DEBUG",
         log_format="json",

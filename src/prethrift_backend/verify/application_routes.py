@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 # How deep applications are mounted in one another, or wrapped. Arbitrary: a loop must end.
@@ -20,7 +20,7 @@ class Endpoint:
 
     template: str
     methods: frozenset[str] | None
-    answer: object
+    answer: object = field(compare=False)
 
     def answers(self, method: str) -> bool:
         """Say whether the route takes this method."""
@@ -54,9 +54,10 @@ def _endpoints(routes: Iterable[object], *, prefix: str, depth: int) -> Iterator
         inner = getattr(route, "routes", None)
         if inner is not None and hasattr(route, "app"):  # a mount; what is mounted may keep no routes
             mount = prefix + template.removesuffix(_REST)
-            yield Endpoint(f"{mount}/", None, route.app)
-            if depth < _DEPTH_MAX:
+            if inner and depth < _DEPTH_MAX:
                 yield from _endpoints(inner, prefix=mount, depth=depth + 1)
+            else:
+                yield Endpoint(f"{mount}/", None, route.app)
             continue
         methods = getattr(route, "methods", None)
         answer = getattr(route, "endpoint", None) or getattr(route, "app", None)

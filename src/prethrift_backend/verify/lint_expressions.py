@@ -9,7 +9,18 @@ from prethrift_backend.verify.lint_source import SourceModule
 
 # request.url.path, scope["path"], connection.headers: as it came.
 _RAW_ATTRIBUTES: Final = frozenset(
-    {"url", "raw_path", "query_params", "path_params", "query_string", "headers", "cookies", "client", "base_url"}
+    {
+        "url",
+        "raw_path",
+        "query_params",
+        "path_params",
+        "query_string",
+        "headers",
+        "cookies",
+        "client",
+        "base_url",
+        "email",
+    }
 )
 _RAW_KEYS: Final = frozenset({"path", "raw_path", "query_string", "headers", "client"})
 _RAW_NAMES: Final = frozenset({"url", "raw_path", "full_path", "email", "user_agent", "ip", "uuid"})

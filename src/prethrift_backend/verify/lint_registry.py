@@ -10,12 +10,16 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Metric
 
 from prethrift_backend.contracts import MetricFamily, MetricsContract
+from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.findings import Finding, Place
 from prethrift_backend.verify.lint_findings import About
 from prethrift_backend.verify.lint_metric_calls import exported_name
 
 # What the classic format calls the types of prometheus_client.
 _KINDS: Final = {"unknown": "untyped", "info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram"}
+
+# Their values stand in labels that no declaration names.
+_LABELLED_BY_VALUE: Final = frozenset({"info", "stateset"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,18 @@ class Registered:
 
 
 def registered_families(registry: CollectorRegistry) -> dict[str, Registered]:
-    """Return the families of a registry by their names in the classic format, as they are before any traffic."""
+    """Return the families of a registry by their names in the classic format, as they are before any traffic.
+
+    Raises ContractError where one of its collectors fails.
+    """
     collectors: list[Any] = list(registry._collector_to_names)
-    found = (_described(metric, one) for one in collectors for metric in one.collect())
+    try:
+        found = [_described(metric, one) for one in collectors for metric in one.collect()]
+    except Exception as error:
+        raise ContractError(
+            f"the application's metrics cannot be collected: {type(error).__name__}: {error}; mend the collector that "
+            f"fails, or collect later than the application is made"
+        ) from error
     return {family.name: family for family in found}
 
 
@@ -46,7 +59,7 @@ def _described(metric: Metric, collector: Any) -> Registered:
         exported_name(metric.name, metric.type),
         _KINDS.get(metric.type, metric.type),
         metric.documentation,
-        names if declared is None else frozenset(declared),
+        names if declared is None or metric.type in _LABELLED_BY_VALUE else frozenset(declared),
         None if bounds is None else tuple(float(bound) for bound in bounds if not math.isinf(float(bound))),
         sets,
     )

@@ -53,4 +53,4 @@ def _takes(endpoint: Endpoint, path: str) -> bool:
     template, wanted = _PARAMETER.sub("{}", endpoint.template), _PARAMETER.sub("{}", path)
     # What is mounted takes everything below.
     is_mount = endpoint.methods is None and template.endswith("/")
-    return template == wanted or (is_mount and f"{wanted}/".startswith(template))
+    return template.rstrip("/") == wanted.rstrip("/") or (is_mount and f"{wanted}/".startswith(template))

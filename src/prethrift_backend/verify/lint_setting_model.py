@@ -18,7 +18,7 @@ from prethrift_backend.contracts import Setting, SettingsContract
 from prethrift_backend.verify.findings import Finding, Place
 from prethrift_backend.verify.lint_expressions import last_word
 from prethrift_backend.verify.lint_findings import About
-from prethrift_backend.verify.lint_source import Source
+from prethrift_backend.verify.lint_source import Source, SourceModule
 
 _KINDS: Final[dict[object, str]] = {
     bool: "bool",
@@ -134,12 +134,20 @@ def check_environment(contract: SettingsContract, source: Source) -> Iterator[Fi
     """Say which names of the environment a source reads that no contract has."""
     promised = {setting.name for setting in contract.settings}
     for module in source.modules.values():
-        for call in module.calls:
-            name = source.text_of(call.args[0], module) if call.args and _reads(call.func) else None
+        for read in _reads_of(module):
+            name = source.text_of(read, module)
             if name is not None and name not in promised | _NOT_OURS and not name.startswith(_LIBRARIES):
-                about = About("settings", name, Place(module.path, call.lineno))
+                about = About("settings", name, Place(module.path, read.lineno))
                 message = f"{name} is read from the environment, and {contract.source} does not promise it"
                 yield about.fault("CD014", message, "make it a setting, and add a SETTING line for it")
+
+
+def _reads_of(module: SourceModule) -> Iterator[ast.expr]:
+    """Yield the names that a module asks the environment for."""
+    yield from (call.args[0] for call in module.calls if call.args and _reads(call.func))
+    for lookup in module.lookups:
+        if last_word(lookup.value) == "environ" and isinstance(lookup.ctx, ast.Load):
+            yield lookup.slice
 
 
 def _reads(function: ast.expr) -> bool:

@@ -19,7 +19,7 @@ class SourceModule:
 
     ``constants`` are the values that names have at the top of the module, ``imports`` what a name was imported as:
     module and attribute, an empty attribute for the module itself. ``texts`` are the strings that are no docstrings
-    and no value of a constant; ``loads`` the names that are read.
+    and no value of a constant; ``loads`` the names that are read, ``lookups`` the subscripts.
     """
 
     name: str
@@ -31,6 +31,7 @@ class SourceModule:
     imports: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     texts: frozenset[str] = frozenset()
     loads: frozenset[str] = frozenset()
+    lookups: tuple[ast.Subscript, ...] = ()
 
 
 class Source:
@@ -145,6 +146,7 @@ def read_module(text: bytes | str, *, name: str, path: str) -> SourceModule:
         imports={local: meant for node in reader.imports for local, meant in _imported(node, package)},
         texts=frozenset(reader.texts),
         loads=frozenset(reader.loads),
+        lookups=tuple(reader.lookups),
     )
 
 
@@ -156,6 +158,7 @@ class _Reader:
         self.functions: list[Function] = []
         self.imports: list[ast.Import | ast.ImportFrom] = []
         self.assigned: dict[str, list[ast.expr]] = {}
+        self.lookups: list[ast.Subscript] = []
         self.texts: set[str] = set()
         self.loads: set[str] = set()
 
@@ -176,6 +179,8 @@ class _Reader:
     def _note(self, node: ast.AST) -> None:
         if isinstance(node, ast.Call):
             self.calls.append(node)
+        elif isinstance(node, ast.Subscript):
+            self.lookups.append(node)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             self.functions.append(node)
         elif isinstance(node, ast.Import | ast.ImportFrom):
