@@ -102,7 +102,9 @@ def _read(path: Path) -> bytes:
 
 
 def _command(contracts: Contracts, folder: Path) -> str:
-    return f"prethrift-backend contracts docs --contracts {contracts.directory} --out {folder}"
+    directory, here = contracts.directory, Path.cwd()
+    shown = directory.relative_to(here) if directory.is_relative_to(here) else directory
+    return f"prethrift-backend contracts docs --contracts {shown} --out {folder}"
 
 
 def _difference(folder: Path, name: str, wanted: str, command: str) -> Finding | None:

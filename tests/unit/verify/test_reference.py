@@ -244,8 +244,11 @@ def test_a_deprecated_family_names_its_successor(hostile: Contracts) -> None:
     assert page.count("since 1.0.0, gone with 2.0.0; use [`cats:total_total`](#catstotal_total)") == 2
 
 
-def test_what_differs_is_found_by_file_and_line(own: Contracts, tmp_path: Path) -> None:
+def test_what_differs_is_found_by_file_and_line(
+    own: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A changed line, a file that is missing and one that is left over are told, with the command that mends it."""
+    monkeypatch.chdir(ROOT)
     write_reference(render_reference(own), tmp_path)
     assert check_reference(own, tmp_path) == []
     text = (tmp_path / "metrics.md").read_text()
@@ -264,7 +267,7 @@ def test_what_differs_is_found_by_file_and_line(own: Contracts, tmp_path: Path) 
     ]
     assert found[0].expected is not None
     assert "Completed HTTP requests;" in found[0].expected
-    assert found[0].fix == f"run 'prethrift-backend contracts docs --contracts {own.directory} --out {tmp_path}'"
+    assert found[0].fix == f"run 'prethrift-backend contracts docs --contracts contracts --out {tmp_path}'"
 
 
 def test_other_line_ends_are_a_difference(own: Contracts, tmp_path: Path) -> None:
