@@ -64,21 +64,28 @@ def lint_dashboards(paths: Iterable[Path], known: Known) -> tuple[list[Finding],
 def read_dashboard(path: Path) -> Dashboard | Finding:
     """Read a file; a finding says why it is no dashboard."""
     try:
-        text = path.read_bytes().decode()
-        model = json.loads(text)
+        return parse_dashboard(path.read_bytes().decode(), path=str(path))
     except OSError as error:
-        return _unreadable(path, None, f"the file cannot be read: {error.strerror}")
+        return _unreadable(str(path), None, f"the file cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        return _unreadable(str(path), None, "no JSON")
+
+
+def parse_dashboard(text: str, *, path: str) -> Dashboard | Finding:
+    """Read the text of a file as `read_dashboard` does; ``path`` is what findings call it."""
+    try:
+        model = json.loads(text)
     except json.JSONDecodeError as error:
         return _unreadable(path, error.lineno, f"no JSON: {error.msg}")
-    except (UnicodeDecodeError, RecursionError, ValueError):
+    except (RecursionError, ValueError):
         return _unreadable(path, None, "no JSON")
     # Grafana's interface exports the model itself, its API puts it into an envelope.
     model = model.get("dashboard", model) if isinstance(model, dict) else model
-    return Dashboard(str(path), model, text) if isinstance(model, dict) else _unreadable(path, 1, "no JSON object")
+    return Dashboard(path, model, text) if isinstance(model, dict) else _unreadable(path, 1, "no JSON object")
 
 
-def _unreadable(path: Path, line: int | None, what: str) -> Finding:
-    query = Query("", "panel", str(path), Place(str(path), line))
+def _unreadable(path: str, line: int | None, what: str) -> Finding:
+    query = Query("", "panel", path, Place(path, line))
     return to_finding(Fault("PQ000", what, "save the dashboard's JSON model"), query)
 
 

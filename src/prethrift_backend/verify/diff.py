@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from prethrift_backend.contracts import parse_logs, parse_metrics, parse_settings, parse_spans
 from prethrift_backend.verify.diff_baseline import CONTRACT_FILES, ContractTexts
 from prethrift_backend.verify.diff_changes import Change, largest_bump, make_finding
 from prethrift_backend.verify.diff_consumers import ConsumerIndex
+from prethrift_backend.verify.diff_files import FilePair
 from prethrift_backend.verify.diff_health import diff_health, read_health_schema
 from prethrift_backend.verify.diff_logs import diff_logs
 from prethrift_backend.verify.diff_metrics import diff_metrics
@@ -34,14 +35,23 @@ class _Side:
 
 
 def diff_contracts(
-    old: ContractTexts, new: ContractTexts, *, consumers: ConsumerIndex | None = None
+    old: ContractTexts, new: ContractTexts, *, consumers: ConsumerIndex | None = None, files: FilePair | None = None
 ) -> tuple[Finding, ...]:
-    """Return what changed from the old to the new contracts, file by file.
+    """Return what changed from the old to the new contracts, file by file, and in the rules and dashboards over them.
 
     Raises ContractError where a file of either side cannot be read.
     """
     index = consumers or ConsumerIndex()
-    return tuple(finding for name in CONTRACT_FILES for finding in _file_findings(name, old, new, index))
+    findings = [finding for name in CONTRACT_FILES for finding in _file_findings(name, old, new, index)]
+    return (*findings, *(_operations(files, old, new) if files is not None else ()))
+
+
+def _operations(files: FilePair, old: ContractTexts, new: ContractTexts) -> Iterator[Finding]:
+    before, after = old.texts.get("metrics.txt"), new.texts.get("metrics.txt")
+    contract = None if after is None else parse_metrics(after, source=new.source("metrics.txt"))
+    for place, change in files.changes(contract, contract_changed=before != after):
+        finding = make_finding(change, path=place.path, consumers=ConsumerIndex())
+        yield replace(finding, place=place)
 
 
 def _file_findings(name: str, old: ContractTexts, new: ContractTexts, consumers: ConsumerIndex) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from prethrift_backend.verify.command_line import add_contracts_option, add_repo
 from prethrift_backend.verify.diff import diff_contracts
 from prethrift_backend.verify.diff_baseline import read_against, read_folder
 from prethrift_backend.verify.diff_consumers import read_consumers
+from prethrift_backend.verify.diff_files import read_files
 from prethrift_backend.verify.findings import Outcome
 from prethrift_backend.verify.items import items_of
 from prethrift_backend.verify.verdict import UNUSABLE
@@ -50,8 +51,10 @@ def compare(arguments: argparse.Namespace) -> None:
     try:
         folder = find_contracts(arguments.contracts)
         old = read_against(arguments.against, folder=folder)
-        consumers = read_consumers(_consumers(arguments.consumers))
-        findings = diff_contracts(old, read_folder(folder), consumers=consumers)
+        paths = _consumers(arguments.consumers)
+        consumers = read_consumers(paths)
+        files = read_files(arguments.against, paths, folder=folder)
+        findings = diff_contracts(old, read_folder(folder), consumers=consumers, files=files)
         items = items_of(load_contracts(folder))
         conclude(Outcome("diff", findings, items=items, target=arguments.against), arguments)
     except ContractError as error:

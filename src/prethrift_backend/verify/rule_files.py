@@ -130,6 +130,11 @@ def read_rule_file(path: Path) -> RuleFile:
     return _Reader(str(path)).read(path)
 
 
+def parse_rule_file(content: bytes, *, path: str) -> RuleFile:
+    """Read the text of a file as `read_rule_file` does; ``path`` is what findings call it."""
+    return _Reader(path).parse(content)
+
+
 class _Reader:
     """Reads one file and collects its faults."""
 
@@ -139,10 +144,14 @@ class _Reader:
 
     def read(self, path: Path) -> RuleFile:
         try:
-            root = read_yaml(path.read_bytes())
+            return self.parse(path.read_bytes())
         except OSError as error:
             self._note(None, f"the file cannot be read: {error.strerror}", "name a file that is there")
             return self._file(())
+
+    def parse(self, content: bytes) -> RuleFile:
+        try:
+            root = read_yaml(content)
         except YamlError as error:
             self._note(error.line, f"no YAML: {error}", "correct it")
             return self._file(())

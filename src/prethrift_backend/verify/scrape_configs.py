@@ -28,6 +28,11 @@ def is_rule_file(path: Path) -> bool:
         content = path.read_bytes()
     except OSError:
         return True
+    return looks_like_rules(content)
+
+
+def looks_like_rules(content: bytes) -> bool:
+    """Say the same of a text."""
     return _SCRAPES.search(content) is None and _RULES.search(content) is not None
 
 
