@@ -51,8 +51,12 @@ def imports(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Test single parts: no socket, no model, no database."""
-    run_pytest(session, "tests/unit")
+    """Test single parts: no socket, no model, no database; all of them exercise every stable item of the contracts."""
+    if session.posargs:  # some of them exercise some of it
+        run_pytest(session, "tests/unit")
+        return
+    floor = ["--floor", "1", "--stability", "stable", "--record", str(ROOT / "build" / "coverage-unit.json")]
+    run(session, "prethrift-backend", "contracts", "coverage", *floor, "--", "tests/unit")
 
 
 @nox.session

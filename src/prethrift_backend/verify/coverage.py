@@ -23,7 +23,7 @@ _STABILITIES: Final[Mapping[Selected, frozenset[Stability]]] = {
 }
 _NOT_EXERCISED: Final = "no test exercises it"
 _NOTHING_RAN: Final = "no test ran"
-_MOST_FIX: Final = "mend what writes it, or mark the test with breaks_contract(reason) where it does so on purpose"
+_MOST_FIX: Final = "mend what writes it, or mark the test with contract_unobserved(reason) where it does so on purpose"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from prethrift_backend.verify.commands import Subparsers
 
 _PLUGIN: Final = "prethrift_backend.verify.coverage_plugin"
+_APP_PLUGIN: Final = "prethrift_backend.verify.coverage_app_plugin"
 _INTERRUPTED: Final = 130
 _USAGE_STATUS: Final = 4  # of pytest
 _EPILOG: Final = (
@@ -112,6 +113,7 @@ def _own_record(arguments: argparse.Namespace, directory: Path) -> Iterator[Cove
 def _plugin_options(arguments: argparse.Namespace, directory: Path, record: Path) -> Iterator[str]:
     yield from ("-p", _PLUGIN, f"--contract-coverage={record}", f"--contract-coverage-of={directory}")
     if arguments.app is not None:
+        yield from ("-p", _APP_PLUGIN)
         yield f"--contract-coverage-app={arguments.app}"
     yield from (f"--contract-coverage-health={path}" for path in arguments.health_endpoint or ())
 

@@ -38,15 +38,20 @@ class FamilyReadings:
             elif float(sample.labels["le"]) < float("inf"):
                 yield buckets_name(family.name)
 
-    def read(self, samples: Iterable[Sample]) -> Iterator[str]:
-        """Yield what gauges show that are read: themselves, and the label values of what is not 0."""
+    def read(self, samples: Iterable[Sample], *, from_reader: bool) -> Iterator[str]:
+        """Yield what gauges show that are read: the label values of what is not 0, and themselves.
+
+        A gauge that a reader fills is exercised by any value, since the reader has run; one that is set shows 0
+        before anybody has set it.
+        """
         for sample in samples:
             family = self._gauges.get(sample.name)
             if family is None:
                 continue
-            yield family.name
             if sample.value != 0:
                 yield from _named(family, sample)
+            elif from_reader:
+                yield family.name
 
 
 def _named(family: MetricFamily, sample: Sample) -> Iterator[str]:

@@ -81,10 +81,10 @@ class CoverageObserver:
 
     def scraped(self, registry: CollectorRegistry, metric: Metric) -> None:
         """Take a family that somebody reads: only so is a gauge exercised, and a counter that is read."""
-        if metric.type != "gauge" and type(metric) is not Metric:
-            return  # of a MetricSet, where it is counted and not read: `end` sees it
-        if self._watched.watches(registry):
-            self._credit("metrics", (*self._readings.read(metric.samples), *self._readings.moved(metric.samples)))
+        is_read = type(metric) is Metric  # what a MetricSet counts is of a class of its own
+        if (metric.type == "gauge" or is_read) and self._watched.watches(registry):
+            read = self._readings.read(metric.samples, from_reader=is_read)
+            self._credit("metrics", (*read, *self._readings.moved(metric.samples)))
 
     def line(self, line: bytes) -> None:
         """Take one rendered line."""

@@ -18,13 +18,13 @@ import pytest
 from prethrift_backend.contracts import load_contracts
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.observability.observing import observed_by
-from prethrift_backend.verify.application import load_application
 from prethrift_backend.verify.coverage_items import HEALTH_ENDPOINTS
 from prethrift_backend.verify.coverage_observer import CoverageObserver
 from prethrift_backend.verify.coverage_record import write_record
 from prethrift_backend.verify.coverage_taps import listening
 
-_MARKER: Final = "breaks_contract"
+_MARKER: Final = "contract_unobserved"
+_RUN: Final = "contract_coverage_run"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,7 +34,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--contract-coverage-of", type=Path, metavar="DIR", help="the contracts; default: the package's own"
     )
-    group.addoption("--contract-coverage-app", metavar="MODULE:ATTRIBUTE", help="an application with its own registry")
     group.addoption(
         "--contract-coverage-health",
         action="append",
@@ -50,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     _refuse_workers(config)
     try:
-        config.pluginmanager.register(_make_run(config, path), "contract_coverage_run")
+        config.pluginmanager.register(_make_run(config, path), _RUN)
     except ContractError as error:
         raise pytest.UsageError(f"contract coverage: {error}") from error
 
@@ -66,38 +65,44 @@ def _refuse_workers(config: pytest.Config) -> None:
 def _make_run(config: pytest.Config, path: Path) -> _Run:
     contracts = load_contracts(config.getoption("--contract-coverage-of"))
     endpoints = tuple(config.getoption("--contract-coverage-health") or HEALTH_ENDPOINTS)
-    observer = CoverageObserver(contracts, health_endpoints=endpoints)
-    run = _Run(observer, endpoints, path.absolute())
-    application = config.getoption("--contract-coverage-app")
-    if application is not None:
-        observer.watch_registry(load_application(application).registry)
-    return run
+    return _Run(CoverageObserver(contracts, health_endpoints=endpoints), endpoints, path.absolute())
+
+
+def running(config: pytest.Config) -> CoverageObserver | None:
+    """Return the observer of this run; None where nothing is counted."""
+    run = config.pluginmanager.get_plugin(_RUN)
+    return run.observer if isinstance(run, _Run) else None
 
 
 class _Run:
     """One run of tests under observation, from its configuration to its end."""
 
     def __init__(self, observer: CoverageObserver, endpoints: tuple[str, ...], path: Path) -> None:
-        self._observer = observer
+        self.observer = observer
         self._path = path
         self._exit_status = 0
-        self._stack = ExitStack()
-        self._stack.enter_context(observed_by(observer))
-        self._stack.enter_context(listening(observer, endpoints))
+        self._observing, self._listening = ExitStack(), ExitStack()
+        self._observing.enter_context(observed_by(observer))
+        self._listening.enter_context(listening(observer, endpoints))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Let what happens within count for the test."""
-        self._observer.begin(item.nodeid, is_excused=item.get_closest_marker(_MARKER) is not None)
+        """Let what happens within count for the test, unless it is marked: then its telemetries have no observer."""
+        is_excused = item.get_closest_marker(_MARKER) is not None
+        self.observer.begin(item.nodeid, is_excused=is_excused)
+        if is_excused:
+            self._observing.close()
         try:
             return (yield)
         finally:
-            self._observer.end()
+            self.observer.end()
+            if is_excused:
+                self._observing.enter_context(observed_by(self.observer))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count the tests that ran."""
         if report.when == "call" and not report.skipped:
-            self._observer.count_test()
+            self.observer.count_test()
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -106,5 +111,6 @@ class _Run:
 
     def pytest_unconfigure(self) -> None:
         """Write the record, when all fixtures are gone and all that they had to say is said."""
-        self._stack.close()
-        write_record(self._observer.record(self._exit_status), self._path)
+        self._observing.close()
+        self._listening.close()
+        write_record(self.observer.record(self._exit_status), self._path)

@@ -30,7 +30,7 @@ async def scenario(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     watch.dropped("otlp", "queue_full", 3)
     watch.exported("otlp", "traces", "retry", "503")
     watch.exported("otlp", "traces", "success")
-    (writer,) = recorder.telemetry._pipeline._writers()
+    writer = recorder.telemetry._pipeline._writers()[0]
     writer._lost = 3
     overdue = iter([0.0, 2.0, 2.0])
     with LoopWatch(recorder.telemetry, monotonic=lambda: next(overdue, 2.0)) as loop_watch:

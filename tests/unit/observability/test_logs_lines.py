@@ -36,6 +36,7 @@ def write_in_each_way() -> None:
     logging.getLogger("library").warning("standard")
 
 
+@pytest.mark.contract_unobserved("an application that adds fields has a contract of its own")
 async def test_a_processor_enriches_every_line() -> None:
     """What a processor adds is on lines of ours, of structlog, of the standard library and on the access line."""
     recorder = Recorder(parts={"processors": [add_region]})
@@ -215,6 +216,7 @@ def test_a_capture_of_somebody_elses_stays() -> None:
     assert warnings.showwarning is before
 
 
+@pytest.mark.contract_unobserved("its access line is made up, and has one field")
 async def test_the_lines_of_a_request_are_its_breadcrumbs(recorder: Recorder) -> None:
     """Each line is appended as it was written, redacted; the access line is not."""
     request = RequestContext("r-1", recorder.telemetry)

@@ -146,7 +146,7 @@ def test_a_fault_in_the_counting_does_not_fail_the_search(monkeypatch: pytest.Mo
 def test_an_operation_is_a_span_with_its_fields(traced_all: Traced) -> None:
     """The span has the operation's name, how it ended, and what was added, under the names of its kind."""
     with track_search_operation("text_search") as operation:
-        operation.add(result_count=12, item_id=UUID(int=1), left_out=None)
+        operation.add(result_count=12, item_id=UUID(int=1), nothing=None)
 
     (span,) = traced_all.spans.spans
     assert (span.name, span.kind, span.status.status_code) == ("search text", SpanKind.INTERNAL, StatusCode.UNSET)

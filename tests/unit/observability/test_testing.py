@@ -235,6 +235,7 @@ def test_a_capture_may_be_lenient() -> None:
         assert capture.deltas() == {'contract_violations_total{family="search_operations_total",label="_names"}': 1}
 
 
+@pytest.mark.contract_unobserved("an observer is a receiver")
 def test_nothing_of_the_settings_leaves_the_process() -> None:
     """Whatever receivers the settings name, none of them is spoken to."""
     settings = Settings(

@@ -71,6 +71,7 @@ def test_the_own_application_reads_nothing_of_the_environment(monkeypatch: pytes
     assert application.telemetry.settings.service_name == "prethrift-backend"
 
 
+@pytest.mark.contract_unobserved("its line is made up")
 def test_an_observer_is_shown_the_metrics_and_lines_of_the_application() -> None:
     """Whatever the application logs until it is closed comes to the observer."""
     notes = _Notes()
