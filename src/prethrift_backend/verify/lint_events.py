@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from prethrift_backend.contracts import LogEvent, LogsContract
 from prethrift_backend.verify.findings import Finding, Place
@@ -13,6 +15,8 @@ from prethrift_backend.verify.lint_findings import About
 from prethrift_backend.verify.lint_log_calls import LogCall, log_calls
 from prethrift_backend.verify.lint_source import Source
 from prethrift_backend.verify.never_checks import NeverChecks
+
+_EVENT: Final = re.compile(r"[a-z][a-z0-9_.]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,10 @@ class EventChecks:
         promise = self._events.get(event)
         if promise is None:
             message = f"{event!r} is written, and {self.contract.source} does not promise it"
-            yield about.fault(
-                "V006", message, f"add 'EVENT {event} level={'|'.join(call.levels)}' there, or correct it"
-            )
+            fix = f"add 'EVENT {event} level={'|'.join(call.levels)}' there, or correct it"
+            if _EVENT.fullmatch(event) is None:
+                fix = "give it a static name in snake_case, with what else it says as fields, and promise that"
+            yield about.fault("V006", message, fix)
             return
         for what, expected, observed in _differences(call, promise, self.contract):
             message = f"{event!r} is written {what}"

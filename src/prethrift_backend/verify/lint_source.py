@@ -14,12 +14,20 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """The strings of a piece of source, docstrings left out, and the names that it reads."""
+
+    texts: frozenset[str] = frozenset()
+    loads: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class SourceModule:
     """One module as it is written.
 
     ``constants`` are the values that names have at the top of the module, ``imports`` what a name was imported as:
-    module and attribute, an empty attribute for the module itself. ``texts`` are the strings that are no docstrings
-    and no value of a constant; ``loads`` the names that are read, ``lookups`` the subscripts.
+    module and attribute, an empty attribute for the module itself. ``said`` is what the module says besides its
+    constants, ``said_by`` what each of these says; ``lookups`` are the subscripts.
     """
 
     name: str
@@ -29,9 +37,14 @@ class SourceModule:
     constants: Mapping[str, ast.expr] = field(default_factory=dict)
     assigned: Mapping[str, tuple[ast.expr, ...]] = field(default_factory=dict)
     imports: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    texts: frozenset[str] = frozenset()
-    loads: frozenset[str] = frozenset()
+    said: Said = field(default_factory=Said)
+    said_by: Mapping[str, Said] = field(default_factory=dict)
     lookups: tuple[ast.Subscript, ...] = ()
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """Every text that stands in the module."""
+        return self.said.texts.union(*(said.texts for said in self.said_by.values()))
 
 
 class Source:
@@ -80,13 +93,21 @@ class Source:
 
     @cached_property
     def used_texts(self) -> frozenset[str]:
-        """Every text that is used: written where it is needed, or in a constant that somebody reads."""
-        texts = {text for module in self.modules.values() for text in module.texts}
-        read = {name for module in self.modules.values() for name in module.loads}
+        """Every text that is used: written where it is needed, or in a constant that somebody reads.
+
+        A constant that only another one reads is used where that one is. Constants of one name count together.
+        """
+        waiting: dict[str, list[Said]] = {}
         for module in self.modules.values():
-            for name, value in module.constants.items():
-                if isinstance(value, ast.Constant) and isinstance(value.value, str) and name in read:
-                    texts.add(value.value)
+            for name, said in module.said_by.items():
+                waiting.setdefault(name, []).append(said)
+        pending = [module.said for module in self.modules.values()]
+        texts: set[str] = set()
+        while pending:
+            said = pending.pop()
+            texts |= said.texts
+            for name in said.loads & waiting.keys():
+                pending += waiting.pop(name)
         return frozenset(texts)
 
     @cached_property
@@ -141,11 +162,11 @@ def read_module(text: bytes | str, *, name: str, path: str) -> SourceModule:
         path,
         calls=tuple(reader.calls),
         functions=tuple(reader.functions),
-        constants=dict(_constants(tree)),
+        constants=dict(pair for statement in tree.body for pair in _constants_of(statement)),
         assigned={target: tuple(values) for target, values in reader.assigned.items()},
         imports={local: meant for node in reader.imports for local, meant in _imported(node, package)},
-        texts=frozenset(reader.texts),
-        loads=frozenset(reader.loads),
+        said=reader.said,
+        said_by=reader.said_by,
         lookups=tuple(reader.lookups),
     )
 
@@ -159,22 +180,38 @@ class _Reader:
         self.imports: list[ast.Import | ast.ImportFrom] = []
         self.assigned: dict[str, list[ast.expr]] = {}
         self.lookups: list[ast.Subscript] = []
-        self.texts: set[str] = set()
-        self.loads: set[str] = set()
+        self.said = Said()
+        self.said_by: dict[str, Said] = {}
 
     def read(self, tree: ast.Module) -> None:
-        passed_over = {id(value) for _, value in _constants(tree)}
-        for node in ast.walk(tree):  # from the outside in: a statement comes before the text that it is
+        texts: set[str] = set()
+        loads: set[str] = set()
+        for statement in tree.body:
+            names = [name for name, _ in _constants_of(statement)]
+            said = self._read(statement)
+            if names:
+                self.said_by |= dict.fromkeys(names, said)
+            else:
+                texts |= said.texts
+                loads |= said.loads
+        self.said = Said(frozenset(texts), frozenset(loads))
+
+    def _read(self, statement: ast.stmt) -> Said:
+        texts: set[str] = set()
+        loads: set[str] = set()
+        passed_over: set[int] = set()
+        for node in ast.walk(statement):  # from the outside in: a statement comes before the text that it is
             if isinstance(node, ast.Expr):
                 passed_over.add(id(node.value))  # a docstring, or a call, which is no text
             elif isinstance(node, ast.Constant):
                 if isinstance(node.value, str) and id(node) not in passed_over:
-                    self.texts.add(node.value)
+                    texts.add(node.value)
             elif isinstance(node, ast.Name | ast.Attribute):
                 if isinstance(node.ctx, ast.Load):
-                    self.loads.add(node.id if isinstance(node, ast.Name) else node.attr)
+                    loads.add(node.id if isinstance(node, ast.Name) else node.attr)
             else:
                 self._note(node)
+        return Said(frozenset(texts), frozenset(loads))
 
     def _note(self, node: ast.AST) -> None:
         if isinstance(node, ast.Call):
@@ -202,24 +239,18 @@ def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
         yield target.attr, value
 
 
-def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            yield from _pairs(node.targets[0], node.value)
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            yield from _pairs(node.target, node.value)
+def _constants_of(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        yield from _pairs(statement.targets[0], statement.value)
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        yield from _pairs(statement.target, statement.value)
 
 
 def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, tuple[str, str]]]:
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield (
-                alias.asname or alias.name.partition(".")[0],
-                (
-                    alias.name if alias.asname else alias.name.partition(".")[0],
-                    "",
-                ),
-            )
+            top = alias.name.partition(".")[0]
+            yield alias.asname or top, (alias.name if alias.asname else top, "")
         return
     base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
     module = ".".join([*base, *([node.module] if node.module else [])])

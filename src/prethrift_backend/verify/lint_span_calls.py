@@ -13,8 +13,8 @@ from prethrift_backend.verify.lint_source import Source, SourceModule
 
 # OpenTelemetry's tracers, and this package's spans below a request; the name is the first or the second argument.
 _STARTS: Final = {"start_span": 0, "start_as_current_span": 0, "start_child": 1, "ChildSpan": 1}
+_ATTRIBUTES: Final = frozenset({"attributes", "span_attributes"})
 _GIVE_TRACERS: Final = frozenset({"get_tracer", "tracer"})
-_SETTERS: Final = frozenset({"set_attribute", "set"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,20 @@ def attribute_names(source: Source) -> Iterator[tuple[SourceModule, ast.expr, st
     """Yield every name of an attribute that is written out where it is given to a span, with the place of it."""
     for module in source.modules.values():
         for call in module.calls:
-            if last_word(call.func) in _SETTERS and len(call.args) == 2:
+            if _sets(call.func) and len(call.args) == 2:
                 name = source.text_of(call.args[0], module)
                 if name is not None:
                     yield module, call.args[0], name
         for written in _dictionaries(module):
             yield from ((module, value, name) for name, value in literal_keys(written))
+
+
+def _sets(function: ast.expr) -> bool:
+    """Say whether a call sets an attribute of a span: anything else may be ``set`` as well."""
+    if not isinstance(function, ast.Attribute):
+        return False
+    owner = last_word(function.value) or ""
+    return function.attr == "set_attribute" or (function.attr == "set" and owner.endswith(("span", "operation")))
 
 
 def _dictionaries(module: SourceModule) -> Iterator[ast.Dict]:
@@ -116,5 +124,5 @@ def _dictionaries(module: SourceModule) -> Iterator[ast.Dict]:
             if keyword.arg == "attributes" and isinstance(keyword.value, ast.Dict):
                 yield keyword.value
     for word, values in module.assigned.items():
-        if word.endswith("attributes"):
+        if word.strip("_") in _ATTRIBUTES:
             yield from (value for value in values if isinstance(value, ast.Dict))

@@ -98,7 +98,7 @@ class SpanProducers:
         """
         if any(self._is_of(start, span) for start in self.starts if start.scope is not None):
             return True
-        texts = {text for module in self._modules(span) for text in _texts(module)}
+        texts = {text for module in self._modules(span) for text in module.texts}
         forms = [[word.strip() for word in _PLACEHOLDER.split(name) if word.strip()] for name in span.names]
         return bool(texts) and any(all(any(word in text for text in texts) for word in words) for words in forms)
 
@@ -114,14 +114,6 @@ class SpanProducers:
                 about = About("spans", name, Place(module.path, node.lineno))
                 message = f"the attribute {name!r} is given to a span, and NEVER-KEY has {leak.word}"
                 yield about.fault("CD010", message, "leave it out")
-
-
-def _texts(module: SourceModule) -> Iterator[str]:
-    yield from module.texts
-    for value in module.constants.values():
-        text = getattr(value, "value", None)
-        if isinstance(text, str):
-            yield text
 
 
 def _may_be(form: str, name: str) -> bool:

@@ -45,7 +45,7 @@ def _findings(text: str, *others: str) -> list[Finding]:
         "self._log.warning('order_placed', payment=how, items=n, note=x)",
         "get_logger(__name__).info('order_placed', payment=how, items=n, note=x)",
         "write = log.info if well else log.warning\nwrite('order_placed', payment=how, items=n, note=x)",
-        "tell = partial(log.info, 'order_placed', payment=how, items=n, note=x)",
+        "tell = partial(log.info, 'order_placed', payment=how, items=n, note=x)\ntell()",
         "log.log(logging.INFO, 'order_placed', {'payment': how, 'items': n, 'note': x})",
         "log.info('order_placed', **fields)\nnote = payment(items=1, payment=2, note=3)",
         "log.info('order_placed', payment='card', items=3, note=x, request_id=one)",
@@ -109,6 +109,21 @@ def test_an_event_in_a_docstring_is_not_written() -> None:
     (finding,) = _findings("def f():\n    'order_placed'")
 
     assert (finding.rule, finding.name) == ("V006", "order_placed")
+
+
+def test_a_constant_that_only_an_unread_constant_reads_writes_nothing() -> None:
+    """A table of names that nobody looks into is no producer."""
+    (finding,) = _findings("PLACED = 'order_placed'\nTABLE = (PLACED,)\nfind(payment=1, items=2, note=3)")
+
+    assert (finding.rule, finding.name) == ("V006", "order_placed")
+
+
+def test_a_sentence_in_the_place_of_an_event_gets_the_fix_for_it() -> None:
+    """No contract can promise a sentence: the fix asks for a name."""
+    (finding,) = _findings(f"{PLACED}\nlog.info('Order was lost!')")
+
+    assert finding.rule == "V006"
+    assert "snake_case" in finding.fix
 
 
 def test_a_field_that_nothing_gives_is_found() -> None:

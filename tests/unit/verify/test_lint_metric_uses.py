@@ -20,7 +20,7 @@ CONTRACT = parse_metrics(
 """,
     source="metrics.txt",
 )
-TAKEN = "parcels = metrics.counter('parcels_total')\n"
+TAKEN = "parcels = metrics.counter('parcels_total'); use(parcels)\n"
 MADE = (
     "from prometheus_client import Counter, Gauge\nparcels = Counter('parcels', 'Sent ones.', ('kind', 'endpoint'))\n"
 )
