@@ -11,6 +11,7 @@ A stage is a function of the `LiveContext` in a module of its own: put it into `
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,7 +23,7 @@ from prethrift_backend.verify._rules_arrival import NOTIFIER_RULES, PROMETHEUS_R
 from prethrift_backend.verify._rules_live import READING_RULES, RULES
 from prethrift_backend.verify.findings import Outcome
 from prethrift_backend.verify.live_client import LiveClient, LiveClock
-from prethrift_backend.verify.live_context import LiveContext
+from prethrift_backend.verify.live_context import LiveApplication, LiveContext
 from prethrift_backend.verify.live_items import Ledger, Stage
 from prethrift_backend.verify.live_options import LiveOptions, LiveRun, LiveTokens
 from prethrift_backend.verify.live_versions import check_released
@@ -81,9 +82,11 @@ def verify_live(
     options: LiveOptions | None = None,
     transport: httpx.BaseTransport | None = None,
     clock: LiveClock | None = None,
+    application: LiveApplication | None = None,
 ) -> LiveRun:
     """Ask the service at ``url`` and hold what it answers against the contracts of a folder.
 
+    ``application`` is asked in place of the network where there is one.
     Raises ContractError and LiveUsageError where there is nothing to hold it against, or the address is none. A run
     that is interrupted returns what it has seen until then.
     """
@@ -95,12 +98,18 @@ def verify_live(
     validator = None
     if (folder / "health.schema.json").is_file():
         validator = health_checks.make_validator(load_health_schema(folder))
-    client = LiveClient(url, options.limits, clock, transport)
-    run = LiveContext(client, Ledger(options.tokens.all), folder, contract, validator, options)
+    client = LiveClient(url, options.limits, clock, transport if application is None else application.transport)
+    ledger = Ledger(options.tokens.all, shows_commands=application is None)
+    run = LiveContext(client, ledger, folder, contract, validator, options, application)
     begun = clock.monotonic()
-    memory = None if run.records is None else MemoryRecords(run.records.lines, run.records.spans)
+    memory = None
+    if application is not None and application.records.is_told:
+        memory = MemoryRecords(application.records.lines, application.records.spans)
     try:
-        with opened_sources(options.records, memory) as run.sources:
+        with opened_sources(options.records, memory) as sources:
+            # In memory there is no span of anybody else's requests: without a probe there is none to wait for.
+            is_quiet = memory is not None and not options.probe and not options.records.gives_spans
+            run.sources = replace(sources, spans=None) if is_quiet else sources
             is_interrupted = _go(run)
     finally:
         client.close()
@@ -137,7 +146,7 @@ def _judged(run: LiveContext, *, seconds: float, is_interrupted: bool) -> LiveRu
         items=ledger.items,
         rules=_judged_rules(run),
         inconclusive=tuple(inconclusive),
-        target=run.client.base_url,
+        target=run.client.base_url if run.application is None else run.application.reference,
     )
     return LiveRun(
         outcome,

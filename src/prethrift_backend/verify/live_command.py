@@ -6,15 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prethrift_backend.contracts import find_contracts
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
+from prethrift_backend.verify.command_line import conclude
 from prethrift_backend.verify.exceptions import load_exceptions
-from prethrift_backend.verify.live_versions import VersionRange, parse_range
-from prethrift_backend.verify.record_options import add_record_options, record_options
+from prethrift_backend.verify.live_arguments import add_arguments
+from prethrift_backend.verify.record_options import record_options
 from prethrift_backend.verify.reports import Request
 
 if TYPE_CHECKING:
@@ -39,58 +38,15 @@ def add_command(subparsers: Subparsers) -> None:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("url", metavar="URL", help="the service, such as http://127.0.0.1:8000")
-    add_contracts_option(parser)
-    add_report_options(parser)
-    parser.add_argument("--max-requests", type=_count, default=60, metavar="N", help="default: %(default)s")
-    parser.add_argument("--timeout", type=_positive, default=5.0, metavar="S", help="for each (default: %(default)g)")
-    parser.add_argument("--rate", type=_positive, default=10.0, metavar="N", help="per second (default: %(default)g)")
-    parser.add_argument("--token", metavar="TOKEN", help="the bearer token of both health details and metrics")
-    parser.add_argument("--min-coverage", type=_share, default=0.9, metavar="SHARE", help="default: %(default)g")
-    parser.add_argument("--probe", action="store_true", help="send requests that no route takes, and count them")
-    for name, default in (("live", "/health/live"), ("ready", "/health/ready"), ("health", "/health")):
-        parser.add_argument(f"--{name}-path", default=default, metavar="PATH", help="default: %(default)s; '' for none")
-    _add_version_options(parser)
-    add_record_options(parser)
-    _add_arrival_options(parser)
+    add_arguments(parser)
     parser.set_defaults(command=verify)
-
-
-def _add_version_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("while a deployment rolls")
-    group.add_argument(
-        "--allow-version",
-        type=_versions,
-        metavar="A..B",
-        help="versions of the contract that may run beside the one at hand; each is held against its own",
-    )
-    group.add_argument(
-        "--released", type=Path, metavar="DIR", help="has a folder a version (default: released/, then tags of git)"
-    )
-
-
-def _add_arrival_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("where it arrives")
-    group.add_argument("--prometheus", metavar="URL", help="hold what this Prometheus has against the contract")
-    group.add_argument("--alertmanager", metavar="URL", help="follow the alerts through this Alertmanager")
-    group.add_argument(
-        "--rules",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="PATH",
-        help="rule files that are to be loaded (default: ops/prometheus where it is there)",
-    )
-    group.add_argument(
-        "--arrival-timeout", type=_positive, metavar="S", help="how long to wait (default: four scrape intervals)"
-    )
 
 
 def verify(arguments: argparse.Namespace) -> None:
     """Run the stages, print what they found, and end with the status that it means."""
     try:
         # Only this command needs httpx and jsonschema, which are an extra.
-        from prethrift_backend.verify import live, live_client  # noqa: PLC0415 - as the commands of cli do
+        from prethrift_backend.verify import live_application, live_client  # noqa: PLC0415 - as the commands of cli do
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("prethrift_backend"):
             raise
@@ -98,7 +54,7 @@ def verify(arguments: argparse.Namespace) -> None:
     try:
         load_exceptions(find_contracts(arguments.contracts))  # before anything is asked, not when the report is written
         options = _options(arguments)
-        run = live.verify_live(arguments.url, arguments.contracts, options=options)
+        run = live_application.verify_target(arguments.url, arguments.app, arguments.contracts, options=options)
     except (ContractError, live_client.LiveUsageError) as error:
         _refuse(str(error))
     reports = arguments.report or [Request("human")]
@@ -165,32 +121,3 @@ def _stage_lines(run: LiveRun) -> Iterator[str]:
 def _refuse(message: str) -> None:
     print(f"prethrift-backend: {message}", file=sys.stderr)
     sys.exit(_USAGE_STATUS)
-
-
-def _versions(text: str) -> VersionRange:
-    try:
-        return parse_range(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(text: str) -> float:
-    return _number(text, least=0.001, most=3600.0)
-
-
-def _share(text: str) -> float:
-    return _number(text, least=0.0, most=1.0)
-
-
-def _count(text: str) -> int:
-    return int(_number(text, least=1, most=10000))
-
-
-def _number(text: str, *, least: float, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:g} to {most:g}")
-    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from jsonschema import Draft202012Validator
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -21,17 +22,30 @@ from prethrift_backend.verify.record_sources import RecordSources
 
 @dataclass(slots=True)
 class LiveRecords:
-    """What an application that runs in this process has logged and traced; it grows from other threads."""
+    """What an application that runs in this process has logged and traced; it grows from other threads.
+
+    ``is_told`` says whether it has a telemetry that can be observed: the log of any other is its own affair.
+    """
 
     lines: list[bytes] = field(default_factory=list)
     spans: list[ReadableSpan] = field(default_factory=list)
+    is_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LiveApplication:
+    """An application that runs in this process: what reports call it, the way to ask it, what it says."""
+
+    reference: str
+    transport: httpx.BaseTransport
+    records: LiveRecords
 
 
 @dataclass(slots=True)
 class LiveContext:
     """What the stages of one run share; ``folder`` has the contract files.
 
-    ``records`` is there where the application runs in this process: then nobody else has to hand logs and spans over.
+    ``application`` is there where it runs in this process: then nobody else has to hand logs and spans over.
     """
 
     client: LiveClient
@@ -40,7 +54,7 @@ class LiveContext:
     contract: MetricsContract
     validator: Draft202012Validator | None
     options: LiveOptions
-    records: LiveRecords | None = None
+    application: LiveApplication | None = None
     live: LiveAnswer | None = None
     ready: LiveAnswer | None = None
     health: tuple[LiveAnswer, Body] | None = None

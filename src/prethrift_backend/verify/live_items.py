@@ -41,10 +41,11 @@ class Ledger:
 
     An item of a contract ends as observed, or as not observed with a reason. One that is not *due*, such as a family
     of a feature that is off, does not count against the coverage; one that is declared and has no series counts half,
-    since its type and help are promises too.
+    since its type and help are promises too. ``shows_commands`` is for what can be asked from outside.
     """
 
     tokens: tuple[str, ...] = ()
+    shows_commands: bool = True
     findings: list[Finding] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     inconclusive: list[str] = field(default_factory=list)
@@ -97,7 +98,7 @@ class Ledger:
             observed=None if observed is None else self.clean(str(observed)),
             place=self._places.get((signal, name)),
             fix=fix or known.help,
-            reproduce=reproduce,
+            reproduce=reproduce if self.shows_commands else None,
         )
         if all(finding.fingerprint != earlier.fingerprint for earlier in self.findings):
             self.findings.append(finding)

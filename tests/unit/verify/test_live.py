@@ -306,3 +306,21 @@ def test_checks_outside_of_a_closed_list_are_reported(tmp_path: Path) -> None:
     run = RecordedService().verify(contracts=contracts)
 
     assert {"LV051", "LV087"} <= {finding.rule for finding in run.outcome.findings}
+
+
+def test_an_interrupted_run_has_what_was_seen() -> None:
+    """Ctrl-C is no verdict, and what was found until then is not lost."""
+    service = RecordedService()
+
+    def interrupt(request: httpx.Request, _reply: Reply) -> None:
+        if request.url.path == "/health/ready":
+            raise KeyboardInterrupt
+
+    service.spoilers.append(interrupt)
+
+    run = service.verify()
+
+    assert run.is_interrupted
+    assert [stage.name for stage in run.stages] == ["offline", "reach", "identity", "liveness", "readiness"]
+    assert run.stages[-1].note == "interrupted"
+    assert "the run was interrupted" in run.outcome.inconclusive

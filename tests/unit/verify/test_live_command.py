@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import respx
-from tests.support.recorded_service import CONTRACTS, URL, RecordedService
+from tests.support.recorded_service import CONTRACTS, URL, RecordedService, Reply
 
 from prethrift_backend.cli import main
 
@@ -106,3 +107,42 @@ def test_tokens_come_from_the_environment_and_are_not_shown(
 
     assert {request.headers["authorization"] for request in service.requests} == {f"Bearer {TOKEN}"}
     assert TOKEN not in capsys.readouterr().out
+
+
+def test_an_interrupted_run_ends_with_130_and_its_reports(
+    service: RecordedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever presses Ctrl-C sees what was found until then."""
+
+    def interrupt(_request: httpx.Request, _reply: Reply) -> None:
+        if service.scrape_count == 4:
+            raise KeyboardInterrupt
+
+    service.spoilers.append(interrupt)
+
+    status = _run()
+
+    out = capsys.readouterr().out
+    assert status == 130
+    assert " 9  skipped  consistency  interrupted" in out
+    assert "the run was interrupted" in out
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--allow-version", "1.1..1.0"),
+        ("--prometheus", "prometheus.test:9090"),
+        ("--alertmanager", "http://a:b@host"),
+        ("--released", "/nowhere"),
+        ("--prometheus", "http://prometheus.test", "--rules", "/nowhere"),
+        ("--app", "a:b"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
+    service: RecordedService, options: tuple[str, ...]
+) -> None:
+    """An option of another part of the run is looked at as early as those of the service."""
+    assert _run(*options) == 2
+    assert service.requests == []
