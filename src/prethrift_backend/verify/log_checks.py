@@ -20,6 +20,7 @@ _LEVEL_KEYS: Final = ("level", "severity", "log.level", "levelname")
 _LOGGER_KEYS: Final = ("logger", "logger_name", "log.logger", "name")
 _REQUEST_KEYS: Final = ("request_id", "request.id", "http.request.id", "correlation_id", "requestId")
 _TRACE_KEYS: Final = ("trace_id", "trace.id", "traceId", "otelTraceID")
+_SPAN_KEYS: Final = ("span_id", "span.id", "spanId", "otelSpanID")
 
 _EVENT_FORM: Final = re.compile(r"[a-z][a-z0-9]*(?:[_.][a-z0-9]+)+")
 _LINE_ENDS: Final = re.compile("[\n\r\x85\u2028\u2029]")
@@ -32,9 +33,9 @@ class LogChecks:
     """One log contract, and what lines break of it.
 
     An event that the contract does not name is free text of other people's loggers, unless a logger of the contract
-    (or one below it) wrote it. ``request_key`` and ``trace_key`` are the fields that tell requests and traces apart,
-    and ``has_traces`` says whether the second is promised; ``event_key``, ``level_key`` and ``logger_key`` are those
-    that hold an event's name, its level and who wrote it.
+    (or one below it) wrote it. ``request_key``, ``trace_key`` and ``span_key`` are the fields that tell requests,
+    traces and spans apart, and ``has_traces`` says whether traces are promised; ``event_key``, ``level_key`` and
+    ``logger_key`` are those that hold an event's name, its level and who wrote it.
     """
 
     def __init__(self, contract: LogsContract) -> None:
@@ -42,6 +43,7 @@ class LogChecks:
         promised = {one.name for one in contract.fields}
         self.request_key = _key_of(_REQUEST_KEYS, promised)
         self.trace_key = _key_of(_TRACE_KEYS, promised)
+        self.span_key = _key_of(_SPAN_KEYS, promised)
         self.has_traces = self.trace_key in promised
         self.event_key = _key_of(_EVENT_KEYS, promised)
         self.level_key = _key_of(_LEVEL_KEYS, promised)

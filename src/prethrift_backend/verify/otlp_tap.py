@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import socket
 import zlib
@@ -56,9 +57,10 @@ class OtlpTap:
         return list(self._spans)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and end the connections that exporters keep."""
         self._server.shutdown()
         self._server.server_close()
+        self._server.cut()
         self._thread.join()
 
 
@@ -68,7 +70,22 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], spans: list[ObservedSpan]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.taken = spans
+        self._open: set[socket.socket] = set()
         super().__init__(address, _Handler)
+
+    def cut(self) -> None:
+        """End every connection: an exporter that keeps one would send to nobody."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Handle a connection, and know of it for as long as it is there."""
+        self._open.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.discard(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a service that breaks off a connection is not what is looked at."""

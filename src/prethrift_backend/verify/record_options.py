@@ -12,19 +12,31 @@ from prethrift_backend.exceptions import ContractError
 Trust: TypeAlias = Literal["any", "parent", "link", "ignore"]
 
 LOOPBACK: Final = "127.0.0.1"
-_WAIT_SECONDS: Final = 10.0
-"""Twice what exporters of OpenTelemetry collect spans for as a rule (OTEL_BSP_SCHEDULE_DELAY)."""
+# What follows a log prints it at once; a collector of logs in between takes some seconds. Arbitrary.
+_LINES_SECONDS: Final = 10.0
+# Exporters collect for 5 seconds as a rule, and one whose receiver was not there pauses for up to 30.
+_SPANS_SECONDS: Final = 35.0
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """Where records come from, how long they are waited for, and what becomes of a caller's trace."""
+    """Where records come from, how long they are waited for, and what becomes of a caller's trace.
+
+    Without ``timeout_seconds`` it is as long as such sources take.
+    """
 
     log_file: Path | None = None
     log_command: str | None = None
     tap: tuple[str, int] | None = None
-    wait_seconds: float = _WAIT_SECONDS
+    timeout_seconds: float | None = None
     trust: Trust = "any"
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long records are waited for that have not come yet."""
+        if self.timeout_seconds is not None:
+            return self.timeout_seconds
+        return _LINES_SECONDS if self.tap is None else _SPANS_SECONDS
 
     @property
     def gives_lines(self) -> bool:
@@ -57,9 +69,8 @@ def add_record_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--records-timeout",
         type=float,
-        default=_WAIT_SECONDS,
         metavar="S",
-        help="wait so long for lines and spans of requests that were sent (default: %(default)g)",
+        help=f"wait so long for what does not come (default: {_LINES_SECONDS:g}, with --otlp-tap {_SPANS_SECONDS:g})",
     )
     group.add_argument(
         "--trace-trust",
@@ -76,7 +87,7 @@ def record_options(arguments: argparse.Namespace) -> RecordOptions:
     Raises ContractError for one that cannot be meant.
     """
     seconds = arguments.records_timeout
-    if not 0 <= seconds <= 600:
+    if seconds is not None and not 0 <= seconds <= 600:
         raise ContractError(f"--records-timeout {seconds:g}: it is a number of seconds from 0 to 600; give one")
     tap = None if arguments.otlp_tap is None else _address(arguments.otlp_tap)
     return RecordOptions(arguments.logs, arguments.logs_command, tap, seconds, arguments.trace_trust)

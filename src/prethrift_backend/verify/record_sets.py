@@ -22,7 +22,7 @@ def line_count_faults(
 
     ``sent`` are the ids of requests that are over and whose lines are all there: for these an exact count is judged.
     Of other requests only a part may have been seen, and callers repeat ids: there a second line counts against the
-    promise only where its trace and span are the same, too.
+    promise only where its trace and span are the same, too. Without a span nothing can be said.
     """
     counted: Counter[tuple[str, _Key]] = Counter()
     for fields in lines:
@@ -37,8 +37,10 @@ def _request_of(checks: LogChecks, fields: Mapping[str, object], sent: Collectio
     request = fields.get(checks.request_key)
     if not isinstance(request, str):
         return None
-    rest = () if request in sent else (str(fields.get(checks.trace_key)), str(fields.get("span_id")))
-    return request, *rest
+    if request in sent:
+        return (request,)
+    span = fields.get(checks.span_key)
+    return (request, str(fields.get(checks.trace_key)), span) if isinstance(span, str) else None
 
 
 def _line_fault(event: LogEvent, counted: Mapping[tuple[str, _Key], int], sent: Collection[str]) -> RecordFault | None:

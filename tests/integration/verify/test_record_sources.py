@@ -228,6 +228,18 @@ def test_a_request_without_a_length_or_too_long_is_refused(tap: tuple[OtlpTap, s
     assert (long.status, chunked.status_code) == (413, 411)
 
 
+def test_a_connection_that_is_kept_ends_with_the_receiver() -> None:
+    """An exporter that goes on with it would send to nobody, and not find the next receiver."""
+    port = free_port()
+    with closing(HTTPConnection(LOOPBACK, port, timeout=SOON_SECONDS)) as connection:
+        with closing(OtlpTap(LOOPBACK, port)):
+            connection.request("POST", "/v1/traces", b"")
+            connection.getresponse().read()
+            kept = connection.sock
+
+        assert kept.recv(1) == b""
+
+
 def test_a_port_that_is_taken_is_wrong_usage(tap: tuple[OtlpTap, str]) -> None:
     """The text says which, and what to do."""
     _, address = tap

@@ -42,6 +42,13 @@ def test_a_receiver_listens_on_loopback_unless_told_otherwise(text: str, address
     assert _read("--otlp-tap", text).tap == address
 
 
+def test_spans_are_waited_for_longer() -> None:
+    """An exporter whose receiver was not there pauses; whoever gives a time is believed."""
+    seconds = [_read(*words).wait_seconds for words in ((), ("--otlp-tap", "1"), ("--records-timeout", "2"))]
+
+    assert seconds == [10, 35, 2]
+
+
 @pytest.mark.parametrize("words", [("--otlp-tap", "x"), ("--otlp-tap", ":1"), ("--otlp-tap", "0"),
                                    ("--otlp-tap", "65536"), ("--records-timeout", "-1"),
                                    ("--records-timeout", "nan")])  # fmt: skip

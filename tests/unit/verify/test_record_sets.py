@@ -30,12 +30,14 @@ def test_a_request_without_its_line_is_found() -> None:
 
 def test_a_second_line_is_found() -> None:
     """Once is once: by the id for a request that was sent, by id, trace and span for any other."""
-    failed = line("failed", level="error", logger="shop.http", request_id="one")
+    failed = line("failed", level="error", logger="shop.http", request_id="one", span_id=SPAN)
+    bare = line("failed", level="error", logger="shop.http", request_id="-")
 
     assert _lines(line("answered"), line("answered"), sent=("one",)) == [("answered", "2 of one")]
     assert _lines(failed, failed) == [("failed", "2 of one")]
-    assert _lines(failed, failed.replace(b"}", b',"span_id":"1"}')) == []
-    assert _lines(*[line("left", logger="shop.http", request_id="one")] * 2) == [("left", "2 of one")]
+    assert _lines(failed, failed.replace(SPAN.encode(), b"0" * 16)) == []
+    assert _lines(bare, bare) == []
+    assert _lines(*[line("left", logger="shop.http", request_id="one", span_id=SPAN)] * 2) == [("left", "2 of one")]
 
 
 def _spans(*spans: ObservedSpan, sent: Iterable[str] = ()) -> list[str]:
