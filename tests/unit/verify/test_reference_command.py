@@ -100,6 +100,16 @@ def test_a_folder_in_the_way_is_refused(run: Run, tmp_path: Path) -> None:
     assert f"{tmp_path / 'metrics.md'}: was not generated" in said
 
 
+def test_a_folder_that_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
+    """Where the folder is a file, the status is 2, and the text says what to do."""
+    (tmp_path / "out").write_text("no folder\n")
+
+    status, said = run("--contracts", SHOP, "--out", tmp_path / "out")
+
+    assert status == 2
+    assert "the reference is written there; mend the folder, or name another" in said
+
+
 def test_a_file_that_no_contract_makes_any_more_goes(run: Run, tmp_path: Path) -> None:
     """A generated page is taken away with its contract; pages of others stay."""
     shutil.copytree(ROOT / "contracts", tmp_path / "contracts")

@@ -168,6 +168,14 @@ def _words() -> list[str]:
     return sorted({word for promised in _types() for word in promised.values})
 
 
+@pytest.mark.parametrize("text", ["12", "a12", "12a", "x", ""])
+def test_a_pattern_is_for_the_whole_text(text: str) -> None:
+    """As in the contract, and not for some part of the text as in JSON Schema."""
+    promised = ValueType("match", pattern="[0-9]{2}|x")
+
+    assert Draft202012Validator(type_schema(promised)).is_valid(text) == promised.allows(text)
+
+
 def test_a_pattern_that_only_python_reads_is_left_out() -> None:
     """JSON Schema has other regular expressions; one that it would not understand is told in words."""
     schema = type_schema(ValueType("match", pattern="(?i)abc"))
