@@ -10,7 +10,7 @@ import importlib
 import inspect
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -51,7 +51,8 @@ class Application:
 
     ``registry`` is that of the telemetry around it, of the endpoint that shows it, of its module, or else the global
     one. ``endpoints`` are its routes, empty where it keeps none that can be read. ``settings_model`` is the class of
-    its settings, where it is known. ``package`` is the top package, whose source can be read in ``source_folder``.
+    its settings, where it is known. ``package`` is the top package, whose source can be read in ``source_folder``;
+    ``source_files`` are its modules instead where it is no package, and lives in a folder among other things.
     """
 
     reference: str
@@ -63,6 +64,7 @@ class Application:
     settings_model: type[BaseSettings] | None = None
     package: str = ""
     source_folder: Path | None = None
+    source_files: Mapping[str, Path] = field(default_factory=dict)
     telemetry: Telemetry | None = field(default=None, repr=False)
 
     @property
@@ -204,6 +206,7 @@ def _described(reference: str, app: ASGIApp, module: ModuleType) -> Application:
         settings_model=_settings_model(telemetry, _package(module)),
         package=_package(module),
         source_folder=_source_folder(module),
+        source_files=_source_files(module),
         telemetry=telemetry,
     )
 
@@ -258,6 +261,19 @@ def _source_folder(module: ModuleType) -> Path | None:
     package = sys.modules.get(_package(module), module)
     file = getattr(package, "__file__", None) or module.__file__
     return None if file is None else Path(file).parent
+
+
+def _source_files(module: ModuleType) -> dict[str, Path]:
+    """Return the modules beside one that is in no package, as far as they are loaded; nothing where it is in one.
+
+    The folder of such a module may hold anything, an environment of Python for one: only what is imported counts.
+    """
+    folder = None if module.__file__ is None else Path(module.__file__).parent
+    if folder is None or hasattr(sys.modules.get(_package(module)), "__path__"):
+        return {}
+    files = {name: getattr(loaded, "__file__", None) for name, loaded in sys.modules.copy().items()}
+    paths = {name: Path(file) for name, file in sorted(files.items()) if isinstance(file, str)}
+    return {name: path for name, path in paths.items() if path.parent == folder and path.suffix == ".py"}
 
 
 def _settings_model(telemetry: Telemetry | None, package: str) -> type[BaseSettings] | None:

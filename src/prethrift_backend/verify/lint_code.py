@@ -20,7 +20,7 @@ from prethrift_backend.verify.lint_metric_uses import MetricUses
 from prethrift_backend.verify.lint_registry import check_registry, registered_families
 from prethrift_backend.verify.lint_routes import check_routes, route_items
 from prethrift_backend.verify.lint_setting_model import check_environment, check_settings_model
-from prethrift_backend.verify.lint_source import Source, joined, read_source
+from prethrift_backend.verify.lint_source import Source, joined, read_files, read_source
 from prethrift_backend.verify.lint_span_producers import SpanProducers
 
 _PACKAGE: Final = prethrift_backend.__name__
@@ -38,7 +38,10 @@ class CodeChecks:
     @cached_property
     def own(self) -> Source:
         """The source that is judged: the application's package."""
-        folder, package = self.application.source_folder, self.application.package
+        application = self.application
+        if application.source_files:
+            return read_files(application.source_files)
+        folder, package = application.source_folder, application.package
         return Source(()) if folder is None else read_source(folder, package, without=_tools(package))
 
     @cached_property

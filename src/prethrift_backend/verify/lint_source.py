@@ -118,17 +118,18 @@ class Source:
 
 
 def read_source(folder: Path, package: str, *, without: Iterable[str] = ()) -> Source:
-    """Read every module of the package in ``folder``; ``without`` names packages inside of it that are left out.
-
-    What is no Python is in ``unreadable``, as path and reason.
-    """
-    modules, unreadable = [], []
+    """Read every module of the package in ``folder``; ``without`` names parts of it that are left out."""
     left_out = tuple(folder / name for name in without)
-    for path in sorted(folder.rglob("*.py")):
-        if any(path.is_relative_to(other) for other in left_out):
-            continue
+    paths = [path for path in sorted(folder.rglob("*.py")) if not any(path.is_relative_to(one) for one in left_out)]
+    return read_files({_module_name(path, folder, package): path for path in paths})
+
+
+def read_files(files: Mapping[str, Path]) -> Source:
+    """Read modules by name and file; what is no Python is in ``unreadable``, as path and reason."""
+    modules, unreadable = [], []
+    for name, path in files.items():
         try:
-            modules.append(read_module(path.read_bytes(), name=_module_name(path, folder, package), path=str(path)))
+            modules.append(read_module(path.read_bytes(), name=name, path=str(path)))
         except (OSError, SyntaxError, ValueError, RecursionError) as error:
             unreadable.append(f"{path}: {error}")
     return Source(modules, unreadable=unreadable)

@@ -101,6 +101,16 @@ def test_a_function_that_makes_an_application_is_called(module: Path) -> None:
     assert load_application("little_app:make").registry is REGISTRY
 
 
+def test_of_a_module_in_no_package_only_what_it_imports_is_its_source(module: Path) -> None:
+    """Other files of its folder are somebody else's."""
+    module.write_text("import little_words\nasync def app(scope, receive, send): ...\n")
+    (module.parent / "little_words.py").write_text("")
+    (module.parent / "strange.py").write_text("")
+
+    assert set(load_application("little_app:app").source_files) == {"little_app", "little_words"}
+    sys.modules.pop("little_words")
+
+
 def test_a_class_of_settings_is_found_in_the_package(module: Path) -> None:
     """The names are those of the environment, the prefix of the class included."""
     module.write_text(
