@@ -49,7 +49,8 @@ def add_command(subparsers: Subparsers) -> None:
         nargs="?",
         type=Path,
         default=DEFAULT_FOLDER,
-        help="a folder of rule files and of their tests, in 'tests' or named …_test.yml (default: %(default)s)",
+        help="a folder of rule files and of their tests, in 'tests' or named …_test.yml, or one file beside "
+        "its tests (default: %(default)s)",
     )
     add_contracts_option(parser)
     add_report_options(parser)
@@ -82,9 +83,10 @@ def read_rules_and_tests(path: Path) -> tuple[list[RuleFile], list[TestFile]]:
 
 
 def test_files(path: Path) -> list[Path]:
-    """Return promtool's tests in a folder."""
-    found = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES) if path.is_dir() else []
-    return [file for file in found if is_test_file(file.relative_to(path))]
+    """Return promtool's tests in a folder, or in that of a rule file."""
+    folder = path if path.is_dir() else path.parent
+    found = sorted(file for file in folder.rglob("*") if file.suffix in _SUFFIXES)
+    return [file for file in found if is_test_file(file.relative_to(folder))]
 
 
 def judge_tests(

@@ -68,6 +68,19 @@ def test_each_alert_says_whom_it_calls_and_what_is_wrong() -> None:
     assert all({"summary", "description", "runbook_url"} == set(alert.annotations) for alert in alerts)
 
 
+def test_the_alerts_have_the_budgets_of_the_objectives() -> None:
+    """What recording.yml says in words stands in the thresholds as a number."""
+    said = dict(re.findall(r"^# +(\w+) +([\d.]+) %", (OPS / "rules" / "recording.yml").read_text(), re.MULTILINE))
+    used = {
+        (kind, float(budget))
+        for rule in read_rule_file(OPS / "rules" / "alerts.yml").rules
+        for kind, budget in re.findall(r"job:http_(\w+):ratio_rate\w+ > [\d.]+ \* ([\d.]+)", rule.text)
+    }
+
+    budgets = {kind: round(1 - float(share) / 100, 6) for kind, share in said.items()}
+    assert used == {("errors", budgets["availability"]), ("slow", budgets["latency"])}
+
+
 def test_the_scrape_is_that_of_the_contract() -> None:
     """Job, path, interval and timeout are those of the line SCRAPE."""
     scrape = load_metrics().scrape

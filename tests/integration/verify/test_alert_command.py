@@ -47,6 +47,8 @@ def _change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+# Some four hundred runs of promtool: half a minute, and more where others use the machine.
+@pytest.mark.timeout(900)
 def test_every_change_of_our_alerts_is_noticed(run: Run) -> None:
     """The score of this project's rules is 100 %."""
     status, report, said = run(ROOT / "ops" / "prometheus")
@@ -57,7 +59,7 @@ def test_every_change_of_our_alerts_is_noticed(run: Run) -> None:
 
 def test_the_tests_of_a_shop_notice_every_change(shop: Path, run: Run) -> None:
     """Rules that record, rules of absence and jobs of others: all of it in another team's files."""
-    status, report, said = run(shop)
+    status, report, said = run(shop / "rules.yml")
 
     assert (status, report["findings"]) == (0, [])
     assert said.startswith("score: 9 of 9 changes to 2 alerts")
@@ -116,6 +118,18 @@ def test_without_promtool_nothing_is_verified(shop: Path, run: Run, monkeypatch:
 
     assert status == 3
     assert "promtool is not in the PATH" in report["inconclusive"][0]
+
+
+def test_the_queries_of_a_shop_are_well(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its rules name what its own contract has, and not what ours has."""
+    statuses = []
+    for contracts in (SHOP / "contracts", ROOT / "contracts"):
+        with pytest.raises(SystemExit) as ended:
+            main(["contracts", "lint-queries", str(SHOP / "ops"), "--contracts", str(contracts)])
+        statuses.append(ended.value.code)
+
+    assert statuses == [0, 1]
+    assert "PQ002" in capsys.readouterr().out
 
 
 def test_a_folder_without_rules_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
