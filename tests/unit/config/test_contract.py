@@ -2,27 +2,17 @@
 
 import pytest
 
-from prethrift_backend.config import SettingPromise, describe_fields
-from prethrift_backend.contracts import Setting, load_settings_contract
+from prethrift_backend.config import SettingPromise, Settings, describe_fields
+from prethrift_backend.contracts import load_settings_contract
+from prethrift_backend.verify.lint_setting_model import check_settings_model
 
 CONTRACT = load_settings_contract()
 
 
-def _promise(setting: Setting) -> SettingPromise:
-    return SettingPromise(
-        name=setting.name,
-        kind=setting.kind,
-        defaults=setting.defaults,
-        group=setting.group,
-        secret=setting.secret,
-        required_in_production=setting.required_in_production,
-        meaning=setting.note,
-    )
-
-
 def test_the_contract_and_the_settings_are_the_same() -> None:
-    """Names, types, defaults, groups, secrets, order and what each means agree in both directions."""
-    assert [_promise(setting) for setting in CONTRACT.settings] == list(describe_fields())
+    """Names, types, defaults, groups, secrets and order agree in both directions."""
+    assert [finding.message for finding in check_settings_model(CONTRACT, Settings)] == []
+    assert [setting.name for setting in CONTRACT.settings] == [promise.name for promise in describe_fields()]
 
 
 def test_the_contract_has_this_version() -> None:
