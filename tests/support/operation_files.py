@@ -69,9 +69,9 @@ def findings_of_edit(path: str, edit: Edit, *, also: Mapping[str, Edit] | None =
     return findings_of_texts(old, {**old, **changed})
 
 
-def findings_of_contract(edit: Edit) -> tuple[Finding, ...]:
-    """Return the findings of rules and dashboards after an edit of metrics.txt."""
-    texts, contracts = operation_files(), read_folder(CONTRACTS)
+def findings_of_contract(edit: Edit, *, texts: Mapping[str, str] | None = None) -> tuple[Finding, ...]:
+    """Return the findings of rules and dashboards, or of these texts, after an edit of metrics.txt."""
+    texts, contracts = texts or operation_files(), read_folder(CONTRACTS)
     changed = {**contracts.texts, "metrics.txt": edit(contracts.texts["metrics.txt"])}
     found = diff_contracts(contracts, ContractTexts("new/", changed), files=_pair(texts, texts))
     return tuple(finding for finding in found if finding.signal in ("alerts", "dashboards"))

@@ -85,7 +85,8 @@ class FilePair:
         dashboards_changed = self.old.ending(_DASHBOARDS) != self.new.ending(_DASHBOARDS)
         if not (rules_changed or dashboards_changed or contract_changed):
             return
-        _check_installed()
+        if rules_changed or self.new.dashboards:
+            _check_installed()
         if rules_changed:
             for alert, change in diff_alerts(self.old.alerts, self.new.alerts):
                 yield alert.place or Place(alert.name), change

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.promql_cases import RIGHT
 
 from prethrift_backend.verify.alert_mutants import MutantError, mutants
 from prethrift_backend.verify.promql_query import Query
+from prethrift_backend.verify.promql_tree import parse
 
 
 def _made(text: str, *, for_seconds: float = 0) -> dict[str, str]:
@@ -64,6 +66,13 @@ def test_what_cannot_be_written_again_is_refused(text: str) -> None:
     """No change is better than one that changes something else as well."""
     with pytest.raises(MutantError):
         mutants(Query(text, "alert", "A"))
+
+
+@pytest.mark.parametrize("text", [text for context, text in RIGHT if context == "alert"])
+def test_every_change_is_another_expression(text: str) -> None:
+    """Each can be read, and none is what it was."""
+    for mutant in mutants(Query(text, "alert", "A")):
+        assert parse(mutant.expression) != parse(text)
 
 
 def test_a_sign_in_a_text_is_no_moment() -> None:

@@ -21,6 +21,8 @@ from tests.support.operation_files import (
 )
 
 from prethrift_backend.cli import main
+from prethrift_backend.exceptions import ContractError
+from prethrift_backend.verify import promql_tree
 from prethrift_backend.verify.diff_alerts import AlertSide, diff_alerts
 from prethrift_backend.verify.diff_files import read_files
 from prethrift_backend.verify.findings import Finding
@@ -266,6 +268,16 @@ def test_files_outside_of_the_repository_have_no_past(
 
     assert set(pair.old.texts) == {"ops/rules.yml", "ops/rules_test.yml"}
     assert str(elsewhere / "rules.yml") in pair.new.texts
+
+
+def test_without_the_parser_of_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a comparison that has to read queries needs it, and says so."""
+    monkeypatch.setattr(promql_tree, "_MISSING", ModuleNotFoundError("no", name="promql_parser"))
+    texts = {path: text for path, text in operation_files().items() if path != DASHBOARD}
+
+    assert findings_of_contract(drop_family("build_info"), texts=texts) == ()
+    with pytest.raises(ContractError, match=r"pip install 'prethrift-backend\[contracts\]'"):
+        findings_of_texts(texts, {**texts, ALERTS: "groups: []"})
 
 
 def test_the_real_tree_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

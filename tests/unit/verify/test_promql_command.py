@@ -9,6 +9,7 @@ import pytest
 from tests.support.promql_cases import CONTRACT_TEXT
 
 from prethrift_backend.cli import main
+from prethrift_backend.verify.scrape_configs import looks_like_rules
 
 RULES = """\
 groups:
@@ -90,6 +91,23 @@ def test_other_yaml_of_folders_is_left_out(folder: Path) -> None:
 
     (folder / "rules" / "more.yml").write_text(RULES.replace("groups:", "grups:", 1))
     assert _run(folder, str(folder / "rules")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("groups: []", True),
+        ('{"groups": []}', True),
+        ("- alert: X", True),
+        ("  - {record: x}", True),
+        ("scrape_configs: []\ngroups: []", False),
+        ("services: {}", False),
+        ("apiGroups: [x]", False),
+    ],
+)
+def test_which_yaml_is_of_rules(text: str, is_one: bool) -> None:
+    """By a word that begins an entry, in whichever style it is written."""
+    assert looks_like_rules(text.encode()) == is_one
 
 
 def test_jobs_of_a_configuration_are_known(folder: Path) -> None:
