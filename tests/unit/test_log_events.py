@@ -1,4 +1,4 @@
-"""Every log event in the source, held against ``contracts/logs.txt``, and the other way round, as `contracts lint` does.
+"""Every log event in the source, held against ``contracts/logs.txt``, and the other way round.
 
 Read from the source and not from a run: some of these lines are written only when a disk is full.
 """

@@ -26,8 +26,7 @@ def check_across(contracts: Contracts) -> Iterator[Finding]:
     for name, found in places.items():
         for about, values in found:
             elsewhere = [others for place, others in found if place.signal != about.signal]
-            is_alone = sum(others == values for _, others in found) == 1
-            agreed = _agreed(values, elsewhere) if is_alone else None
+            agreed = None if values in elsewhere else _agreed(values, elsewhere)
             if agreed is not None:
                 message = f"{name!r} of {about.name!r} has another list of values than elsewhere"
                 fix = "make the lists one, or give one of them another name"

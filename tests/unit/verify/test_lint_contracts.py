@@ -281,6 +281,12 @@ CASES = [
         within("EVENT request_failed", "PATCH|DELETE|OPTIONS", "PATCH|DELETE"),
         _event("parcel_sent", "level=info", "method enum post|courier"),
     ),
+    Case(
+        "FX001",
+        METRICS,
+        lambda text: text.replace("POST|PUT|PATCH", "POST|PUT"),
+        _labelled("status enum open|closed", series="max=2"),
+    ),
     Case("FX001", HEALTH, swap('"development", "staging", "production"', '"development", "production"'), str),
 ]
 
