@@ -12,6 +12,7 @@ from markdown_it.token import Token
 from tests.support import markdown
 
 from prethrift_backend.contracts import Contracts, load_contracts
+from prethrift_backend.contracts._samples import parse_sample
 from prethrift_backend.verify.findings import Place
 from prethrift_backend.verify.log_checks import LogChecks
 from prethrift_backend.verify.promql import Known, Query, lint_query
@@ -164,14 +165,19 @@ def test_the_example_lines_keep_the_contract(folder: Path) -> None:
     assert [fault for line in lines for fault in checks.faults(line)] == []
 
 
-def test_the_example_series_keep_the_contract(own: Contracts) -> None:
-    """Every family has an example of its own name and labels."""
-    blocks = [block.content for block in _blocks(render_reference(own)["metrics.md"], "text")]
+@pytest.mark.parametrize("folder", [ROOT / "contracts", SHOP], ids=["own", "foreign"])
+def test_the_example_series_keep_the_contract(folder: Path) -> None:
+    """Every family has an example of its own name and labels, with values that they allow."""
+    contracts = load_contracts(folder)
+    blocks = [block.content for block in _blocks(render_reference(contracts)["metrics.md"], "text")]
 
-    assert len(blocks) == len(own.metrics.families)
-    for family, block in zip(own.metrics.families, blocks, strict=True):
-        assert block.startswith(family.name)
-        assert all(f'{label}="' in block for label in family.label_names)
+    assert len(blocks) == len(contracts.metrics.families)
+    for family, block in zip(contracts.metrics.families, blocks, strict=True):
+        sample = parse_sample(block.splitlines()[0], 1)
+        values = {name: value for name, value in sample.labels if name != "le"}
+        assert sample.name.startswith(family.name)
+        assert tuple(values) == family.label_names
+        assert [label.name for label in family.labels if not label.allows(values[label.name])] == []
 
 
 @pytest.mark.parametrize("folder", [ROOT / "contracts", SHOP], ids=["own", "foreign"])
@@ -187,8 +193,9 @@ def test_the_example_body_keeps_its_schema(folder: Path) -> None:
 
 def test_only_what_there_is_has_a_page(tmp_path: Path) -> None:
     """A folder with metrics and a health schema alone, which names no path, gives no page on the rest."""
-    for name in ("metrics.txt", "health.schema.json"):
-        shutil.copy(SHOP / name, tmp_path)
+    shutil.copy(SHOP / "metrics.txt", tmp_path)
+    schema = json.loads((SHOP / "health.schema.json").read_text())
+    (tmp_path / "health.schema.json").write_text(json.dumps({**schema, "description": "Of the shop."}))
 
     files = render_reference(load_contracts(tmp_path))
 
