@@ -19,10 +19,35 @@ if TYPE_CHECKING:
     from prethrift_backend.observability.testing import Capture, CapturedSpan, OtlpRequest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of contracts as tests; their names are this package's, since other plugins have theirs."""
+    group = parser.getgroup("prethrift", "contracts of telemetry as tests")
+    group.addoption("--prethrift-contracts", metavar="DIR", help="test the contracts of a folder")
+    group.addoption("--prethrift-app", metavar="MODULE:ATTRIBUTE", help="hold an application against them")
+    for name, path in (("live", "/health/live"), ("ready", "/health/ready"), ("health", "/health")):
+        group.addoption(
+            f"--prethrift-{name}-path", metavar="PATH", default=path, help="default: %(default)s; '' for none"
+        )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, which stands on tests whether or not anybody counts what they exercise."""
-    marker = "contract_unobserved(reason): 'contracts coverage' does not look at it: it breaks a contract on purpose"
-    config.addinivalue_line("markers", marker)
+    """Declare the markers, which stand whether or not anybody counts, and add contracts as tests where asked."""
+    for marker in (
+        "contract_unobserved(reason): 'contracts coverage' does not look at it: it breaks a contract on purpose",
+        "prethrift_contract: a check of a contract, from --prethrift-contracts or --prethrift-app",
+    ):
+        config.addinivalue_line("markers", marker)
+    if config.getoption("--prethrift-contracts") or config.getoption("--prethrift-app"):
+        config.pluginmanager.register(_contract_tests(config), "prethrift_contract_tests")
+
+
+def _contract_tests(config: pytest.Config) -> object:
+    try:
+        from prethrift_backend.verify.contract_tests import ContractTests  # noqa: PLC0415 - see the module's docstring
+    except ModuleNotFoundError as error:
+        fix = "pip install 'prethrift-backend[contracts]'"
+        raise pytest.UsageError(f"contracts as tests need the module {error.name!r}: {fix}") from error
+    return ContractTests(config)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def render_human(outcome: Outcome, run: Run) -> str:
     """Return the report; in colour where ``run`` says so."""
     lines: list[str] = []
     for finding in outcome.findings:
-        lines += _finding(finding, run)
+        lines += finding_lines(finding, run)
     lines += (
         f"excused until {excused.until}: {_head(excused.finding, run)} ({visible(excused.reason)})"
         for excused in outcome.excused
@@ -31,7 +31,8 @@ def render_human(outcome: Outcome, run: Run) -> str:
     return "\n".join([*lines, _painted(summary(outcome, run), colour, run)]) + "\n"
 
 
-def _finding(finding: Finding, run: Run) -> Iterator[str]:
+def finding_lines(finding: Finding, run: Run) -> Iterator[str]:
+    """Yield a finding as the report has it: a line, and below it what helps to mend it."""
     yield _head(finding, run)
     details = {
         "expected": finding.expected,

@@ -19,7 +19,9 @@ from prethrift_backend.observability.testing import Capture, CapturedSpan, OtlpR
 SOURCE = Path(__file__).parents[3] / "src" / "prethrift_backend"
 PLUGIN = SOURCE / "pytest_plugin.py"
 # Loaded by name, or by the plugin where its options ask for it.
-OTHER_PLUGINS = {SOURCE / "verify" / name for name in ("coverage_app_plugin.py", "coverage_plugin.py")}
+OTHER_PLUGINS = {
+    SOURCE / "verify" / name for name in ("contract_tests.py", "coverage_app_plugin.py", "coverage_plugin.py")
+}
 
 
 @pytest.fixture
