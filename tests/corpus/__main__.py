@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(as_table(results))
     print(f"{time.monotonic() - begun:.0f} s; every result: build/corpus.json")
     write_json(results, ROOT / "build" / "corpus.json")
-    is_part = bool(options.kind or options.only)
+    is_part = bool(options.kind or options.only or options.by)
     lacks = [] if is_part else list(shortcomings(CHANGES))
     failures = as_failures(results)
     print("\n".join(filter(None, ["", failures, *lacks])), file=sys.stderr)
@@ -33,13 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
     parser.add_argument("--kind", choices=KINDS, action="append", default=[], help="only changes of this kind")
+    parser.add_argument("--by", metavar="COMMAND", help="only changes that this command has to report")
     parser.add_argument("--only", metavar="TEXT", help="only changes with this text in their name")
     return parser.parse_args(arguments)
 
 
 def _is_chosen(change: Change, options: argparse.Namespace) -> bool:
     is_kind = not options.kind or change.kind in options.kind
-    return is_kind and (options.only is None or options.only in change.name)
+    is_command = options.by is None or options.by == change.command
+    return is_kind and is_command and (options.only is None or options.only in change.name)
 
 
 if __name__ == "__main__":

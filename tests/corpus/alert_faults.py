@@ -12,6 +12,8 @@ from tests.corpus.change import Change, Edit, File
 _ALERTS: Final = File("ops/prometheus/rules/alerts.yml")
 _RECORDING: Final = File("ops/prometheus/rules/recording.yml")
 
+_TESTS: Final = File("ops/prometheus/tests/saturation_test.yml")
+
 _RATIO: Final = """          sum by (job) (rate(http_requests_total{status_code=~"5.."}[5m]))
             / sum by (job) (rate(http_requests_total[5m]))
             > 0.05
@@ -34,6 +36,13 @@ _TURNED_MATCHERS: Final = 'check="database",job="prethrift-backend"'
 _POOL: Final = 'db_pool_connections{state="in_use"}\n            / ignoring (state) '
 _QUEUE: Final = "embedding_queue_length > 200"
 _STALLS: Final = "increase(event_loop_stalls_total[10m]) > 0"
+_FIRES: Final = "- eval_time: 13m\n        alertname: DatabasePoolTimeouts"
+_DOWN_LABELS: Final = f"{_DATABASE}\n        for: 1m\n        labels: {{severity: critical, team: backend, "
+_LATE: Final = """> 0.1
+        for: 5m
+        labels: {severity: warning, team: backend, service: prethrift}
+        annotations:
+          summary: 'The event loop on"""
 _SLOW_5M: Final = 'http_request_duration_seconds_bucket{le="0.5"}[5m]'
 _TRAFFIC: Final = "name: prethrift-traffic\n    interval: 30s"
 _TWICE: Final = """      - record: job:http_requests:rate1h
@@ -48,7 +57,7 @@ def _fits(name: str, edit: Edit) -> Change:
     return Change(name, "alerts", "lint-queries", None, (edit,))
 
 
-ALERT_FAULTS: Final = (
+_ON_QUERIES: Final = (
     _breaks("PQ000", "an expression does not end", _ALERTS.within(_STALLS, ")", "")),
     _breaks("PQ000", "a key is mistyped", _ALERTS.within(f"{_DATABASE}\n        for", "for", "four")),
     _breaks("PQ001", "the seed's alert: each series by itself", _ALERTS.swap(_RATIO, _SEED)),
@@ -79,6 +88,38 @@ ALERT_FAULTS: Final = (
         command="lint-queries (command line)",
     ),
 )
+
+_WITH_TESTS: Final = (
+    _breaks(
+        "A004",
+        "an alert without a runbook",
+        _ALERTS.cut("          runbook_url: docs/runbooks/DatabaseDown.md\n"),
+        command="lint",
+    ),
+    _breaks(
+        "A004",
+        "a runbook that is not there",
+        _ALERTS.swap("runbooks/DatabaseDown.md", "runbooks/DatabaseGone.md"),
+        command="lint",
+    ),
+    _breaks("A005", "an alert that no test makes fire", _TESTS.within(_FIRES, "Timeouts", "Saturated"), command="lint"),
+    _breaks(
+        "A001", "an alert is gone", _ALERTS.swap("alert: EventLoopStalled", "alert: EventLoopHeld"), command="diff"
+    ),
+    _breaks(
+        "A001", "an alert calls nobody at night", _ALERTS.within(_DOWN_LABELS, "critical", "warning"), command="diff"
+    ),
+    _breaks(
+        "A001",
+        "an alert loses a label that leads it",
+        _ALERTS.within(_DOWN_LABELS, "team: backend, ", ""),
+        command="diff",
+    ),
+    _breaks("A002", "another expression and the old tests", _ALERTS.within(_STALLS, "[10m]", "[20m]"), command="diff"),
+    _breaks("A003", "an alert waits longer", _ALERTS.within(_LATE, "for: 5m", "for: 30m"), command="diff"),
+)
+
+ALERT_FAULTS: Final = (*_ON_QUERIES, *_WITH_TESTS)
 
 ALERT_HARMLESS: Final = (
     _fits(

@@ -12,6 +12,9 @@ Part: TypeAlias = Literal["major", "minor", "patch"]
 
 KINDS: Final[tuple[Kind, ...]] = ("code", "contracts", "alerts", "dashboards", "docs", "process")
 
+# In the place of a rule: a text that is no contract. The command ends with 2 and says the file and the line.
+UNREADABLE: Final = "unreadable"
+
 _VERSION: Final = re.compile(r"^(# CONTRACT +\w+ +)(\d+)\.(\d+)\.(\d+)", re.MULTILINE)
 _SCHEMA_VERSION: Final = re.compile(r'(:health:)(\d+)"')
 

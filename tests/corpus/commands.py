@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -20,6 +20,7 @@ from tests.corpus.change import Change
 from tests.corpus.process_faults import make_service
 from tests.corpus.service import OPTIONS, listening
 from tests.corpus.tree import ROOT, Tree
+from tests.support.alternating import alternating
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ServerProcess
 
@@ -28,6 +29,7 @@ from prethrift_backend import cli
 # Info is what a reader may like to know; it is no report of a fault.
 _REPORTED: Final = frozenset({"error", "warning"})
 _SECONDS_MAX: Final = 60
+_SHOP: Final = "tests/support/foreign_shop"
 _START_SECONDS: Final = 30.0
 # What a caller may send: a secret, and what some readers take for the end of a line.
 _TOLD: Final = "Bearer abcdefgh1234567890abcdef\u2028coat"
@@ -57,14 +59,19 @@ def run_command(change: Change, tree: Tree) -> Report:
 
 def _in_process(tree: Tree, *arguments: str) -> Report:
     report = tree.root / "report.json"
+    status, words = _run_here(tree, *arguments, "--report", f"json={report}", *_COMMON)
+    return _report(status, report, words)
+
+
+def _run_here(tree: Tree, *arguments: str) -> tuple[int, str]:
+    """Run a command line in the folder of the tree, and return its exit status and its words."""
     words = io.StringIO()
-    status = 0
     with contextlib.chdir(tree.root), contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
         try:
-            cli.main(["contracts", *arguments, "--report", f"json={report}", *_COMMON])
+            cli.main(["contracts", *arguments])
         except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 1
-    return _report(status, report, words.getvalue())
+            return (end.code if isinstance(end.code, int) else 1), words.getvalue()
+    return 0, words.getvalue()
 
 
 def _report(status: int, path: Path, words: str) -> Report:
@@ -98,6 +105,37 @@ def _docs(_change: Change, tree: Tree) -> Report:
 def _verify(change: Change, tree: Tree) -> Report:
     with listening(make_service(change.fault)) as service:
         return _in_process(tree, "verify", service.url, "--contracts", str(service.contracts), *service.options)
+
+
+# The shop of another team, as real processes.
+
+
+def _verify_shop(change: Change, tree: Tree) -> Report:
+    with _shop(tree, change.fault) as port:
+        return _in_process(tree, "verify", f"http://{LOOPBACK}:{port}", *_of_shop())
+
+
+def _verify_two_shops(_change: Change, tree: Tree) -> Report:
+    """Put two workers behind one address; each has counted what came to it alone."""
+    with _shop(tree) as one, _shop(tree) as other, alternating([one, other]) as port:
+        httpx.get(f"http://{LOOPBACK}:{one}/unknown", trust_env=False)
+        return _in_process(tree, "verify", f"http://{LOOPBACK}:{port}", *_of_shop())
+
+
+def _of_shop() -> tuple[str, ...]:
+    paths = ("--live-path", "/livez", "--ready-path", "/readyz", "--health-path", "/healthz")
+    return ("--contracts", f"{_SHOP}/contracts", "--probe", *paths, *OPTIONS)
+
+
+@contextlib.contextmanager
+def _shop(tree: Tree, fault: str = "") -> Iterator[int]:
+    """Serve the shop, spoiled in a way that it knows itself, and yield its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", f"{_SHOP.replace('/', '.')}.app:app", "--port", str(port)]
+    environ = {**_environment(tree), "SHOP_FAULT": fault}
+    with ServerProcess(command, environ=environ, directory=tree.root) as process:
+        process.wait_for_http(f"http://{LOOPBACK}:{port}/livez", deadline_seconds=_START_SECONDS)
+        yield port
 
 
 # The backend of the changed copy as a process, asked by the command of the work tree.
@@ -166,18 +204,42 @@ def _lint_queries_line(_change: Change, tree: Tree) -> Report:
     return _in_own_process(tree, "lint-queries", *_QUERIES)
 
 
+def _verify_app(_change: Change, tree: Tree) -> Report:
+    return _in_own_process(tree, "verify", "--app", "--probe", *OPTIONS)
+
+
 def _lint_code(_change: Change, tree: Tree) -> Report:
     return _in_own_process(tree, "lint")
+
+
+def _lint_with_docs(_change: Change, tree: Tree) -> Report:
+    """Write the reference anew, as the author of a contract does, and lint the code."""
+    reference = tree.root / "reference"
+    try:
+        _run_here(tree, "docs", "--contracts", "contracts", "--out", str(reference))
+        return _in_own_process(tree, "lint", "--docs", str(reference))
+    finally:
+        shutil.rmtree(reference, ignore_errors=True)
+
+
+def _lint_shop(_change: Change, tree: Tree) -> Report:
+    application = f"{_SHOP.replace('/', '.')}.app:app"
+    return _in_own_process(tree, "lint", "--contracts", f"{_SHOP}/contracts", "--app", application)
 
 
 COMMANDS: Final[dict[str, Runner]] = {
     "diff": _diff,
     "diff (command line)": _diff_line,
     "docs": _docs,
+    "docs, lint (code)": _lint_with_docs,
     "lint": _lint,
     "lint (code)": _lint_code,
+    "lint (shop)": _lint_shop,
     "lint-queries": _lint_queries,
     "lint-queries (command line)": _lint_queries_line,
     "verify": _verify,
     "verify (backend)": _verify_backend,
+    "verify (shop)": _verify_shop,
+    "verify (two shops)": _verify_two_shops,
+    "verify --app": _verify_app,
 }

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.corpus.change import Change, Edit, File, Part
+from tests.corpus.change import UNREADABLE, Change, Edit, File, Part
 
 METRICS: Final = File("contracts/metrics.txt", in_columns=True)
 LOGS: Final = File("contracts/logs.txt", in_columns=True)
 SPANS: Final = File("contracts/spans.txt", in_columns=True)
 SETTINGS: Final = File("contracts/settings.txt", in_columns=True)
+EXCEPTIONS: Final = File("contracts/exceptions.txt")
 HEALTH: Final = File("contracts/health.schema.json")
 
 NEW_FAMILY: Final = """# HELP cats_total Cats.
@@ -32,8 +33,10 @@ _ENDPOINT: Final = "LABEL http_requests_total endpoint open max=150"
 _PYTHON: Final = "# LABEL build_info python_version open max=1\n"
 _COMPLETED: Final = "EVENT request_completed level=info|debug"
 _FAILED: Final = "EVENT request_failed level=error logger=prethrift_backend.observability stability=stable count<="
-_DELETED: Final = "EVENT item_deleted level=info logger=prethrift_backend.catalogue.service stability=beta\n"
+DELETED_EVENT: Final = "EVENT item_deleted level=info logger=prethrift_backend.catalogue.service stability=beta\n"
 _PICTURE: Final = "NAME read picture\n"
+_WHY: Final = "  error.type string max=200 required-if=error\n"
+_SENT: Final = f"# as it was sent\n{_WHY}"
 _TRACE_ID: Final = "FIELD * trace_id match [0-9a-f]{32}"
 _METRICS_TOKEN: Final = "SETTING METRICS_TOKEN str default=unset group=observability"
 _BUCKET: Final = "SETTING IMAGES_BUCKET str default=prethrift-images group=AWS"
@@ -42,6 +45,10 @@ _STATUSES: Final = '"enum": ["healthy", "degraded", "unhealthy"] },\n    "time"'
 
 def _breaks(rule: str, name: str, *edits: Edit, raises: Part | None = "major") -> Change:
     return Change(name, "contracts", "diff", rule, edits, raises=raises)
+
+
+def _lint(rule: str, name: str, *edits: Edit) -> Change:
+    return Change(name, "contracts", "lint", rule, edits)
 
 
 def _fits(name: str, *edits: Edit, raises: Part | None = "minor") -> Change:
@@ -168,9 +175,84 @@ _OF_VERSIONS: Final = (
     ),
 )
 
-CONTRACT_FAULTS: Final = (*_OF_METRICS, *_OF_LOGS_AND_SPANS, *_OF_SETTINGS_AND_HEALTH, *_OF_VERSIONS)
+_BY_THEMSELVES: Final = (
+    _lint(
+        "FM001",
+        "a name says one unit, META another",
+        METRICS.swap(
+            "since=1.1.0 owner=backend unit=seconds\n# BUCKETS db_pool_wait_seconds",
+            "since=1.1.0 owner=backend unit=bytes\n# BUCKETS db_pool_wait_seconds",
+        ),
+    ),
+    _lint(
+        "FM004",
+        "help that repeats the name",
+        METRICS.swap("HELP build_info 1, labelled with what is running.", "HELP build_info Build info."),
+    ),
+    _lint("FM006", "all families together above the budget", METRICS.swap("BUDGET series=10000", "BUDGET series=5000")),
+    _lint(
+        "FM007",
+        "a family without a bound",
+        METRICS.swap("SERIES build_info max=1 presence", "SERIES build_info presence"),
+    ),
+    _lint(
+        "FM010", "a time-out above the interval", METRICS.swap("interval=15s timeout=10s", "interval=15s timeout=20s")
+    ),
+    _lint("FM012", "a library's name takes a promised family", METRICS.append("# EXTERNAL build_*")),
+    _lint(
+        "FM014",
+        "a label that Prometheus sets itself",
+        METRICS.swap("LABEL embedding_cache_requests_total result", "LABEL embedding_cache_requests_total job"),
+        METRICS.swap('embedding_cache_requests_total{result="hit"}', 'embedding_cache_requests_total{job="hit"}'),
+    ),
+    _lint("FL001", "one field with two types", LOGS.after(DELETED_EVENT, "  picture_bytes string max=20\n")),
+    _lint(
+        "FL002",
+        "a failure that is told at info",
+        LOGS.swap("EVENT warm_up_failed level=warning", "EVENT warm_up_failed level=info"),
+    ),
+    _lint("FS005", "a span that can fail does not say why", SPANS.within(_SENT, _WHY, "")),
+    _lint("FE001", "a secret that is not marked", SETTINGS.swap(f"{_METRICS_TOKEN} secret", _METRICS_TOKEN)),
+    _lint("FE004", "a setting without its unit", SETTINGS.swap("SETTING DRAIN_SECONDS", "SETTING DRAIN_TIMEOUT")),
+    _lint("FX001", "one name with two lists of values", METRICS.swap(_METHODS, _METHODS.replace("|PATCH", ""))),
+    _lint(
+        "V004", "an exception that nothing needs", EXCEPTIONS.append('FM001 build_info until=2099-01-01 reason="none"')
+    ),
+    _lint("V004", "an exception that ran out", EXCEPTIONS.append('FM001 build_info until=2026-01-01 reason="none"')),
+)
+
+_UNREADABLE: Final = (
+    _lint(UNREADABLE, "a directive that does not exist", METRICS.append("# LABLE build_info host open max=1")),
+    _lint(
+        UNREADABLE,
+        "a bound below what is promised",
+        METRICS.swap("search_operations_total max=6", "search_operations_total max=5"),
+    ),
+    _lint(UNREADABLE, "a family twice", METRICS.append(f"{_STALLS}")),
+    _lint(UNREADABLE, "a type that does not exist", LOGS.swap("response_bytes int >=0", "response_bytes integer >=0")),
+    _lint(
+        UNREADABLE,
+        "a kind of span that does not exist",
+        SPANS.swap("SPAN database kind=client", "SPAN database kind=outgoing"),
+    ),
+    _lint(
+        UNREADABLE,
+        "a default that is none of its values",
+        SETTINGS.swap("enum http|grpc default=http", "enum http|grpc default=json"),
+    ),
+)
+
+CONTRACT_FAULTS: Final = (
+    *_BY_THEMSELVES,
+    *_UNREADABLE,
+    *_OF_METRICS,
+    *_OF_LOGS_AND_SPANS,
+    *_OF_SETTINGS_AND_HEALTH,
+    *_OF_VERSIONS,
+)
 
 CONTRACT_HARMLESS: Final = (
+    Change("a comment on an exception", "contracts", "lint", None, (EXCEPTIONS.append("# none so far"),)),
     _fits("help is reworded", METRICS.swap("Searches, by text or", "Searches, by words or"), raises="patch"),
     _fits("a comment more", METRICS.append("# what else there is to say"), raises="patch"),
     _fits("an empty line more", METRICS.append("\n\n"), raises="patch"),
@@ -180,7 +262,7 @@ CONTRACT_HARMLESS: Final = (
     _fits("a bucket more", METRICS.after(_BUCKETS, " 0.3")),
     _fits("fewer series", METRICS.swap("http_requests_total max=1500", "http_requests_total max=1400")),
     _fits("an event more", LOGS.append("EVENT cat_seen level=info logger=cats stability=beta")),
-    _fits("an optional field more", LOGS.after(_DELETED, "  reason string max=20\n")),
+    _fits("an optional field more", LOGS.after(DELETED_EVENT, "  reason string max=20\n")),
     _fits("another secret is never logged", LOGS.swap("NEVER-KEY password", "NEVER-KEY password|pin")),
     _fits("an attribute more", SPANS.after(_PICTURE, "  picture.format string max=10\n")),
     _fits("a setting more", SETTINGS.append("SETTING CAT str default=unset group=models")),

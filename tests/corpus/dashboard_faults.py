@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.corpus.change import Change, File
+from tests.corpus.contract_faults import METRICS
 
 _DASHBOARD: Final = File("ops/grafana/service.json")
 
@@ -22,8 +23,18 @@ _POOL: Final = "sum by (state) (db_pool_connections)"
 _SEARCHES: Final = "(rate(search_operations_total[5m]))"
 
 
-def _breaks(rule: str, name: str, old: str, new: str) -> Change:
-    return Change(name, "dashboards", "lint-queries", rule, (_DASHBOARD.swap(old, new),))
+_SEARCH_FAMILY: Final = """# HELP search_operations_total Searches, by text or by picture, and how they ended.
+# TYPE search_operations_total counter
+# META search_operations_total stability=stable since=1.0.0 owner=backend
+# LABEL search_operations_total search_type enum text|visual
+# LABEL search_operations_total status enum success|error|cancelled
+# SERIES search_operations_total max=6 presence=always init=all
+search_operations_total{search_type="text",status="success"} 1
+"""
+
+
+def _breaks(rule: str, name: str, old: str, new: str, *, command: str = "lint-queries") -> Change:
+    return Change(name, "dashboards", command, rule, (_DASHBOARD.swap(old, new),))
 
 
 def _fits(name: str, old: str, new: str) -> Change:
@@ -53,6 +64,16 @@ DASHBOARD_FAULTS: Final = (
     ),
     _breaks("PQ006", "a quantile loses its buckets", "0.95, sum by (le)", "0.95, sum by (method)"),
     _breaks("PQ000", "a panel's query does not end", _SEARCHES, _SEARCHES.removesuffix(")")),
+    _breaks("D001", "a dashboard has another address", '"uid": "corpus-service"', '"uid": "service"', command="diff"),
+    _breaks("D001", "a panel is gone", '"title": "Releases"', '"title": "Failures"', command="diff"),
+    Change(
+        "a panel asks for what the new contract has not",
+        "dashboards",
+        "diff",
+        "D002",
+        (METRICS.cut(_SEARCH_FAMILY),),
+        raises="major",
+    ),
 )
 
 DASHBOARD_HARMLESS: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 import time
@@ -12,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from tests.corpus.change import Change, MisfitError
+from tests.corpus.change import UNREADABLE, Change, MisfitError
 from tests.corpus.commands import Report, run_command
 from tests.corpus.tree import Tree, copy_tree, make_tree
 
@@ -22,6 +23,7 @@ GOOD: Final[frozenset[Verdict]] = frozenset({"reported", "quiet"})
 # One change each; on a machine with more cores, more would fit, but the figure of the session is for two.
 _PROCESSES: Final = 2
 _VIOLATED: Final = 1
+_UNUSABLE: Final = 2
 _SHOWN_CHARACTERS: Final = 3000  # of what broke; arbitrary
 
 
@@ -57,7 +59,12 @@ def judge(change: Change, tree: Tree, *, run: Callable[[Change, Tree], Report] =
 
 
 def _verdict_of_fault(change: Change, report: Report) -> Verdict:
-    return "reported" if report.status == _VIOLATED and change.rule in report.rules else "missed"
+    if change.rule == UNREADABLE:
+        places = [re.compile(rf"{re.escape(edit.path)}:\d+:\d+: ") for edit in change.edits]
+        is_told = report.status == _UNUSABLE and all(place.search(report.words) for place in places)
+    else:
+        is_told = report.status == _VIOLATED and change.rule in report.rules
+    return "reported" if is_told else "missed"
 
 
 def _verdict_of_harmless(report: Report) -> Verdict:

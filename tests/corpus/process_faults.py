@@ -163,7 +163,16 @@ HARMLESS: Final[dict[str, Fault]] = {
     "a header more": _recorded(lambda s: s.header("/health", "x-served-by", "a")),
 }
 
+_OF_SHOP: Final = (
+    Change("the shop: two workers that share no registry", "process", "verify (two shops)", "LV110"),
+    Change("the shop: a probe answers 200 while down", "process", "verify (shop)", "LV040", fault="lying-probe"),
+    Change("the shop: a family is renamed", "process", "verify (shop)", "LV081", fault="renamed"),
+    Change("the shop: raw paths", "process", "verify (shop)", "LV122", fault="raw-paths"),
+    Change("the shop: an outage that it tells of", "process", "verify (shop)", None, fault="database-away"),
+)
+
 PROCESS_CHANGES: Final = (
+    *_OF_SHOP,
     *(Change(name, "process", "verify", rule, fault=name) for name, (rule, _) in FAULTS.items()),
     *(Change(name, "process", "verify", None, fault=name) for name in HARMLESS),
 )

@@ -16,7 +16,9 @@ from tests.corpus.change import Change
 ROOT: Final = Path(__file__).parents[2]
 SAMPLES: Final = Path(__file__).parent / "samples"
 
-_FOLDERS: Final = ("src", "contracts", "docs", "ops")
+_FOLDERS: Final = ("src", "contracts", "docs", "ops", "tests/support/foreign_shop")
+# What is compared with what it was before.
+_COMPARED: Final = ("contracts", "docs", "ops")
 _FILES: Final = ("README.md", "pyproject.toml")
 
 # Python takes a compiled file for one of a source by its time in whole seconds and its size: a changed source gets a
@@ -51,7 +53,7 @@ class Tree:
 
 
 def make_tree(folder: Path, *, source: Path = ROOT) -> Tree:
-    """Copy the parts of the project that changes are made in to ``folder``, compiled, and its contracts once more.
+    """Copy the parts of the project that changes are made in to ``folder``, compiled, and once more what is compared.
 
     What is compiled already is copied with its source: both have the times that they had.
     """
@@ -63,7 +65,8 @@ def make_tree(folder: Path, *, source: Path = ROOT) -> Tree:
         if (source / name).is_file():
             shutil.copy2(source / name, root / name)
     shutil.copytree(SAMPLES, root, dirs_exist_ok=True)
-    shutil.copytree(root / "contracts", pristine / "contracts")
+    for name in _COMPARED:
+        shutil.copytree(root / name, pristine / name)
     compileall.compile_dir(root / "src", quiet=2)
     return Tree(root, pristine)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.corpus.change import Change
+import pytest
+from tests.corpus import __main__ as program
+from tests.corpus.change import UNREADABLE, Change
 from tests.corpus.changes import CHANGES, shortcomings, unchanged
 from tests.corpus.commands import COMMANDS
 from tests.corpus.judging import Result
@@ -20,8 +23,13 @@ FREE = Change("a comment more", "contracts", "diff", None)
 
 def test_every_rule_and_command_is_there() -> None:
     """A change expects a rule that some command judges, by a command that exists."""
-    assert {change.rule for change in CHANGES if change.rule is not None} <= set(RULES)
+    assert {change.rule for change in CHANGES if change.rule is not None} <= {*RULES, UNREADABLE}
     assert {change.command for change in CHANGES} <= set(COMMANDS)
+
+
+def test_the_corpus_is_as_large_as_it_has_to_be() -> None:
+    """So many faults of each kind, so many harmless changes, each once, at most half of them borrowed."""
+    assert list(shortcomings(CHANGES)) == []
 
 
 def test_a_corpus_that_is_too_small_says_so() -> None:
@@ -32,6 +40,22 @@ def test_a_corpus_that_is_too_small_says_so() -> None:
     assert any("is there twice" in lack for lack in shortcomings([*CHANGES, CHANGES[0]]))
     borrowed = [replace(change, source="a table") for change in CHANGES]
     assert any("at most half" in lack for lack in shortcomings(borrowed))
+
+
+def test_a_full_score_of_a_whole_corpus_is_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The program ends with 0 where all is well, and with 1 where one change is not."""
+    monkeypatch.setattr(program, "ROOT", tmp_path)
+
+    def all_well(changes: Sequence[Change]) -> Iterator[Result]:
+        return (Result(change, "quiet" if change.is_harmless else "reported") for change in changes)
+
+    def one_missed(changes: Sequence[Change]) -> Iterator[Result]:
+        return (replace(result, verdict="missed") if i == 99 else result for i, result in enumerate(all_well(changes)))
+
+    monkeypatch.setattr(program, "judge_all", all_well)
+    assert program.main([]) == 0
+    monkeypatch.setattr(program, "judge_all", one_missed)
+    assert program.main([]) == 1
 
 
 def test_nothing_is_changed_once_for_each_command() -> None:

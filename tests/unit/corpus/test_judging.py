@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.corpus.change import Change, File
+from tests.corpus.change import UNREADABLE, Change, File
 from tests.corpus.commands import Report
 from tests.corpus.judging import Score, judge, score
 from tests.corpus.tree import ROOT, Tree
@@ -67,6 +67,15 @@ def test_a_command_that_cannot_tell_has_not_done_its_duty(tree: Tree, status: in
     """Wrong usage and too little seen are neither a report nor a word that all is well."""
     assert judge(FREE, tree, run=lambda _change, _tree: Report(status, frozenset())).verdict == "false alarm"
     assert judge(GONE, tree, run=lambda _change, _tree: Report(status, frozenset({"M003"}))).verdict == "missed"
+
+
+def test_a_text_that_cannot_be_read_is_reported_with_its_place(tree: Tree) -> None:
+    """A contract that is none ends the command with 2; which file and which line it is has to be said."""
+    typo = Change("a typo", "contracts", "diff", UNREADABLE, (METRICS.append("# LABLE build_info host open"),))
+
+    assert judge(typo, tree).verdict == "reported"
+    assert judge(replace(GONE, rule=UNREADABLE), tree).verdict == "missed"
+    assert judge(typo, tree, run=lambda _change, _tree: Report(2, frozenset(), "no contracts")).verdict == "missed"
 
 
 def test_a_command_that_breaks_is_a_failure(tree: Tree) -> None:
