@@ -16,7 +16,7 @@ from prethrift_backend.verify.promql_yaml import YamlError, YamlValue, read_yaml
 _SUFFIXES: Final = (".yml", ".yaml")
 _SCRAPES: Final = re.compile(rb"^[\"']?scrape_configs[\"']?\s*:", re.MULTILINE)
 # At the beginning of a line, of an entry, or of a mapping in braces: JSON is YAML.
-_RULES: Final = re.compile(rb"^\s*(?:-\s+|\{\s*)*[\"']?(?:groups|alert|record|expr)[\"']?\s*:", re.MULTILINE)
+_RULES: Final = re.compile(rb"^[ \t]*(?:-[ \t]+|\{[ \t]*)*[\"']?(?:groups|alert|record|expr)[\"']?\s*:", re.MULTILINE)
 
 
 def is_rule_file(path: Path) -> bool:
