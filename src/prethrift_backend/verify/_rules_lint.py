@@ -57,7 +57,8 @@ _METRICS: Final = (
         "Every family and every open label is bounded",
         "warning",
         "COST",
-        "Without max= of SERIES, or of each open label, anybody who can choose a value can make series without end.",
+        "Without max= of SERIES, or of each open label, anybody who can choose a value can make series without end. "
+        "Where BUDGET has series=, each family says its part of it.",
     ),
     Rule(
         "FM008",

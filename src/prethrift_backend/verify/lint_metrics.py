@@ -26,7 +26,7 @@ def check_metrics(contract: MetricsContract) -> Iterator[Finding]:
         about = About("metrics", family.name, Place(contract.source, family.line))
         yield from check_family_name(family, about)
         yield from _check_labels(family, about)
-        yield from _check_bounds(family, about)
+        yield from _check_bounds(family, contract, about)
         yield from _check_presence(family, about)
         yield from _check_samples(family, about)
         yield from _check_promise(family, contract, about)
@@ -96,11 +96,16 @@ def _check_values(family: MetricFamily, label: MetricLabel, about: About) -> Ite
         yield about.fault("FM015", f"the pattern of {where} takes any text", "write 'open', or a narrower pattern")
 
 
-def _check_bounds(family: MetricFamily, about: About) -> Iterator[Finding]:
-    if family.max_series is None and family.most_series is None:
+def _check_bounds(family: MetricFamily, contract: MetricsContract, about: About) -> Iterator[Finding]:
+    if family.max_series is not None:
+        return
+    if family.most_series is None:
         unbounded = next(label.name for label in family.labels if label.most_values is None)
         message = f"nothing bounds the series of {family.name!r}: its label {unbounded!r} may have any number of values"
         yield about.fault("FM007", message, "add max= to SERIES, or to the LABEL line")
+    elif contract.budget.series is not None:
+        message = f"{family.name!r} says not how much of the BUDGET it may use"
+        yield about.fault("FM007", message, f"add max={family.most_series} to its SERIES line")
 
 
 def _check_presence(family: MetricFamily, about: About) -> Iterator[Finding]:

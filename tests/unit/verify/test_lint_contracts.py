@@ -83,8 +83,9 @@ CASES = [
         "FM007",
         METRICS,
         _labelled("kind open", series="presence=after-traffic"),
-        _labelled("kind open max=3", series="presence=after-traffic"),
+        _labelled("kind open", series="max=3 presence=after-traffic"),
     ),
+    Case("FM007", METRICS, _labelled("kind enum a|b", series="presence=always"), _labelled("kind enum a|b")),
     Case(
         "FM008",
         METRICS,
