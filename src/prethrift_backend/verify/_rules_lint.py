@@ -322,7 +322,7 @@ _CODE: Final = (
     ),
     Rule(
         "CD006",
-        "No raw path, address or id is the value of a label",
+        "No raw path, address, id or count is the value of a label",
         "error",
         "COST",
         "Each visitor makes a series of his own. Use the template of the route, or a word of a closed list.",
@@ -357,7 +357,7 @@ _CODE: Final = (
     ),
     Rule(
         "CD011",
-        "A span's name holds no path, id or status",
+        "A span's name holds no path, id, count or status",
         "error",
         "COST",
         "Names are grouped by. Use the template of the route, and give the values as attributes.",

@@ -1,4 +1,4 @@
-"""Expressions of a source that hold what a visitor sent, or an id of somebody or something."""
+"""Expressions of a source whose values have no end: what a visitor sent, an id, a count."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from prethrift_backend.verify.lint_source import SourceModule
 
 # request.url.path, scope["path"], connection.headers: as it came.
 _RAW_ATTRIBUTES: Final = frozenset(
-    {
-        "url",
-        "raw_path",
-        "query_params",
-        "path_params",
-        "query_string",
-        "headers",
-        "cookies",
-        "client",
-        "base_url",
-        "email",
-    }
+    {"url", "raw_path", "query_params", "path_params", "query_string", "headers", "cookies", "client"}
+    | {"base_url", "email"}
 )
 _RAW_KEYS: Final = frozenset({"path", "raw_path", "query_string", "headers", "client"})
 _RAW_NAMES: Final = frozenset({"url", "raw_path", "full_path", "email", "user_agent", "ip", "uuid"})
-_RAW_CALLS: Final = frozenset({"uuid4", "uuid1", "uuid7", "token_hex", "token_urlsafe"})
+# A new value each time, or a number without an end.
+_RAW_CALLS: Final = frozenset(
+    {"uuid4", "uuid1", "uuid7", "token_hex", "token_urlsafe", "random", "randint"}
+    | {"len", "hash", "id", "time", "time_ns", "monotonic", "perf_counter"}
+)
 # What gives back what it got, but for its form.
 _PASS_ON: Final = frozenset(
     {"str", "repr", "lower", "upper", "strip", "rstrip", "lstrip", "decode", "removeprefix", "removesuffix"}
@@ -35,7 +29,7 @@ _STATUS_NAMES: Final = frozenset({"status", "status_code", "code"})
 
 
 def is_raw(expression: ast.expr, module: SourceModule, line: int | None = None) -> bool:
-    """Say whether a value is what a visitor sent, or an id; not what a function makes of it.
+    """Say whether a value is what a visitor sent, an id or a count; not what a function makes of it.
 
     A name counts by what it was assigned in the function around ``line``.
     """

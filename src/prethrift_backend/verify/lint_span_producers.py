@@ -55,7 +55,7 @@ class SpanProducers:
     def _judge(self, start: SpanStart) -> Iterator[Finding]:
         about = About("spans", start.form or start.module.name, Place(start.module.path, start.node.lineno))
         if any(is_raw(part, start.module, start.node.lineno) or is_status(part) for part in start.parts):
-            message = f"the name of a span of {start.module.name} holds what a visitor sent, an id or a status"
+            message = f"the name of a span of {start.module.name} holds what a visitor sent, an id, a count or a status"
             yield about.fault("CD011", message, "use the template of the route, and give the value as an attribute")
         elif start.form is not None and start.form.strip("{} ") and not self._is_promised(start):
             message = f"a span {start.form!r} is made, and {self.contract.source} does not promise it"

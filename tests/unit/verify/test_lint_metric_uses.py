@@ -81,6 +81,7 @@ def test_a_value_that_is_not_promised_is_found() -> None:
         "user.email",
         "user_id",
         "str(uuid4())",
+        "str(len(parcels))",
         "'/items/' + item.item_id",
     ],
 )

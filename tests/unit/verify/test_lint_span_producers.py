@@ -89,11 +89,12 @@ def test_an_attribute_that_nothing_sets_is_found() -> None:
         "f'send {parcel.id} {parcel_id}'",
         "f'send {response.status_code}'",
         "'send ' + str(request.url)",
+        "f'send {len(parcels)}'",
         "'send {}'.format(request.url.path)",
     ],
 )
-def test_a_name_with_a_raw_path_an_id_or_a_status_is_found(name: str) -> None:
-    """Such a name is another one for each request: CD011."""
+def test_a_name_of_values_without_an_end_is_found(name: str) -> None:
+    """With a raw path, an id, a count or a status it is another name for each request: CD011."""
     found = _findings(f"{SENT}\ntracer.start_span({name})")
 
     assert [finding.rule for finding in found] == ["CD011"]
