@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 _FOLLOW_MAX: Final = 5  # how often a name may be passed on by import; arbitrary, a circle must end
+_NAMES: Final = (ast.Name, ast.Attribute)
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -183,6 +184,16 @@ class _Reader:
         self.lookups: list[ast.Subscript] = []
         self.said = Said()
         self.said_by: dict[str, Said] = {}
+        self._notes: dict[type, Callable[[Any], None]] = {
+            ast.Call: self.calls.append,
+            ast.Subscript: self.lookups.append,
+            ast.FunctionDef: self.functions.append,
+            ast.AsyncFunctionDef: self.functions.append,
+            ast.Import: self.imports.append,
+            ast.ImportFrom: self.imports.append,
+            ast.Assign: self._assign,
+            ast.AnnAssign: self._assign,
+        }
 
     def read(self, tree: ast.Module) -> None:
         texts: set[str] = set()
@@ -200,33 +211,50 @@ class _Reader:
     def _read(self, statement: ast.stmt) -> Said:
         texts: set[str] = set()
         loads: set[str] = set()
-        passed_over: set[int] = set()
-        for node in ast.walk(statement):  # from the outside in: a statement comes before the text that it is
-            if isinstance(node, ast.Expr):
-                passed_over.add(id(node.value))  # a docstring, or a call, which is no text
-            elif isinstance(node, ast.Constant):
-                if isinstance(node.value, str) and id(node) not in passed_over:
+        for node in _nodes(statement):
+            if isinstance(node, ast.Constant):
+                if isinstance(node.value, str):
                     texts.add(node.value)
-            elif isinstance(node, ast.Name | ast.Attribute):
-                if isinstance(node.ctx, ast.Load):
-                    loads.add(node.id if isinstance(node, ast.Name) else node.attr)
+            elif isinstance(node, ast.Name):
+                loads.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                loads.add(node.attr)
             else:
-                self._note(node)
+                self._notes.get(node.__class__, _pass_over)(node)
         return Said(frozenset(texts), frozenset(loads))
 
-    def _note(self, node: ast.AST) -> None:
-        if isinstance(node, ast.Call):
-            self.calls.append(node)
-        elif isinstance(node, ast.Subscript):
-            self.lookups.append(node)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            self.functions.append(node)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            self.imports.append(node)
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                for name, value in _pairs(target, node.value):
-                    self.assigned.setdefault(name, []).append(value)
+    def _assign(self, node: ast.Assign | ast.AnnAssign) -> None:
+        if node.value is None:
+            return
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            for name, value in _pairs(target, node.value):
+                self.assigned.setdefault(name, []).append(value)
+
+
+def _pass_over(_: ast.AST) -> None:
+    """Note nothing of a node."""
+
+
+def _nodes(statement: ast.stmt) -> Iterator[ast.AST]:
+    """Yield what a statement is made of, in its order; docstrings and names that are only assigned are left out.
+
+    `ast.walk` gives each operator and context besides, and takes longer.
+    """
+    pending: list[ast.AST] = [statement]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if not (isinstance(node, _NAMES) and isinstance(node.ctx, ast.Store)):
+            yield node
+        inner: list[ast.AST] = []
+        for field_name in node._fields:
+            value = getattr(node, field_name, None)
+            if isinstance(value, list):
+                inner.extend(one for one in value if isinstance(one, ast.AST))
+            elif isinstance(value, ast.AST) and value._fields:
+                inner.append(value)
+        pending.extend(reversed(inner))
 
 
 def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
