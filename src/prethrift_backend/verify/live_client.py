@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,6 +25,14 @@ class LiveUsageError(PrethriftError):
 
 class UnreachableError(PrethriftError):
     """There was no answer to a request."""
+
+
+class EndlessError(UnreachableError):
+    """An answer went on beyond what is read of any."""
+
+
+class CutOffError(UnreachableError):
+    """An answer ended before its body did."""
 
 
 class SpentError(PrethriftError):
@@ -114,8 +122,8 @@ class LiveClient:
     ) -> LiveAnswer:
         """Ask for a path of the origin.
 
-        Raises SpentError where no request is left, UnreachableError where no whole answer came in time, and
-        LiveUsageError where the address or the token cannot be sent.
+        Raises SpentError where no request is left, UnreachableError where no whole answer came in time (EndlessError,
+        CutOffError where its body is to blame), and LiveUsageError where the address or the token cannot be sent.
         """
         if not path.startswith("/") or path.startswith("//"):
             raise LiveUsageError(f"{path!r} is no path of {self.base_url}: it begins with one '/'; correct it")
@@ -131,7 +139,8 @@ class LiveClient:
             raise LiveUsageError(f"{self.base_url}{path} is no address: {error}; correct it") from error
         except httpx.HTTPError as error:
             reason = type(error).__name__ if isinstance(error, httpx.TimeoutException) else _reason(error)
-            raise UnreachableError(f"{method} {self.base_url}{path} had no answer: {reason}") from error
+            kind = _FAULTS.get(type(error), UnreachableError)
+            raise kind(f"{method} {self.base_url}{path} had no answer: {reason}") from error
 
     def _take_turn(self) -> None:
         if self.requests >= self.limits.max_requests:
@@ -158,14 +167,32 @@ class LiveClient:
             return response.content
         pieces: list[bytes] = []
         size = 0
-        for piece in response.iter_raw():
+        for piece in _pieces(response):
             pieces.append(piece)
             size += len(piece)
             if size > BODY_BYTES_MAX:
-                raise httpx.ReadError(f"more than {BODY_BYTES_MAX} bytes")
+                raise _TooLongError(f"more than {BODY_BYTES_MAX} bytes")
             if self.clock.monotonic() - begun > self.limits.timeout_seconds:
                 raise httpx.ReadTimeout("the body took too long")
         return b"".join(pieces)
+
+
+class _TooLongError(httpx.ReadError):
+    pass
+
+
+class _TooShortError(httpx.ReadError):
+    pass
+
+
+_FAULTS: Final[Mapping[type, type[UnreachableError]]] = {_TooLongError: EndlessError, _TooShortError: CutOffError}
+
+
+def _pieces(response: httpx.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_raw()
+    except httpx.RemoteProtocolError as error:
+        raise _TooShortError("the connection ended before the body did") from error
 
 
 def checked_url(url: str) -> str:

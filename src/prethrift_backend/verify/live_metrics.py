@@ -6,7 +6,7 @@ from typing import Final
 
 from prethrift_backend.verify import health_checks, scrape_checks
 from prethrift_backend.verify.findings import Place
-from prethrift_backend.verify.live_client import LiveAnswer
+from prethrift_backend.verify.live_client import CutOffError, EndlessError, LiveAnswer
 from prethrift_backend.verify.live_context import LiveContext
 from prethrift_backend.verify.live_scrape import Scrape, read_scrape, samples_of
 from prethrift_backend.verify.live_versions import find_released, is_allowed
@@ -107,7 +107,12 @@ def fresh_scrape(run: LiveContext) -> Scrape | None:
 
 def _scrape_answer(run: LiveContext, accept: str, encoding: str = "identity") -> LiveAnswer:
     headers = {"Accept": accept, "Accept-Encoding": encoding}
-    return run.client.ask(run.metrics_path, headers=headers, token=run.options.tokens.metrics)
+    try:
+        return run.client.ask(run.metrics_path, headers=headers, token=run.options.tokens.metrics)
+    except (EndlessError, CutOffError) as error:
+        # Such a scrape is lost every time, however often Prometheus asks: more than an answer that did not come.
+        run.ledger.find("LV101" if isinstance(error, EndlessError) else "LV066", "live", SCRAPE_ITEM, str(error))
+        raise
 
 
 def _take_scrape(run: LiveContext, answer: LiveAnswer) -> Scrape | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -257,6 +258,22 @@ def test_a_body_without_end_is_cut_off() -> None:
     run = service.verify()
 
     assert "more than 8388608 bytes" in run.outcome.inconclusive[0]
+    assert [finding.rule for finding in run.outcome.findings] == ["LV101"]
+
+
+def test_a_body_that_is_cut_off_is_a_violation() -> None:
+    """A scrape that ends before its length is lost, and is so every time."""
+
+    def cut(request: httpx.Request) -> Iterator[bytes]:
+        yield b"# HELP a"
+        raise httpx.RemoteProtocolError("peer closed connection", request=request)
+
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=cut(request)))
+
+    run = verify_live(URL, CONTRACTS, transport=transport)
+
+    assert "ended before the body did" in run.outcome.inconclusive[0]
+    assert [finding.rule for finding in run.outcome.findings] == ["LV066"]
 
 
 def _contract_with(folder: Path, old: str, new: str, *, text: str | None = None) -> Path:
