@@ -397,6 +397,14 @@ _CODE: Final = (
         "presence=always and init= say so; until the first event a ratio has no value and absent() fires. Call "
         "labels(...) for each set where the family is made.",
     ),
+    Rule(
+        "CD017",
+        "An enumeration in the code has the words that are promised",
+        "error",
+        "QUERY",
+        "Most of its words are those of a closed list in a contract, so that it is meant to be that one; consumers "
+        "switch on the words. It may have more, for itself.",
+    ),
 )
 
 RULES: Final[tuple[Rule, ...]] = (*_METRICS, *_LOGS, *_SPANS, *_SETTINGS, *_HEALTH, *_ACROSS, *_CODE)

@@ -102,7 +102,7 @@ def load_application(reference: str | None = None, *, observer: Observer | None 
     """
     watched: AbstractContextManager[None] = nullcontext() if observer is None else observed_by(observer)
     with watched:
-        return _own() if reference is None else _foreign(reference)
+        return _own() if reference in (None, OWN_REFERENCE) else _foreign(reference)
 
 
 def _own() -> Application:
@@ -165,25 +165,30 @@ def _attribute(reference: str, module: ModuleType, path: str) -> object:
 
 def _made(reference: str, found: object) -> ASGIApp:
     app: Any = found
-    if callable(app) and _takes_nothing(app):
+    if callable(app) and _takes(app, 0):
         try:
             app = app()
         except (Exception, SystemExit) as error:
             fix = "mend the function, or name another"
             raise ApplicationError(_text(f"application {reference!r} cannot be made", error, fix)) from error
-    if not callable(app):
+    if not callable(app) or not _takes(app, 3):
         raise ApplicationError(
-            f"application {reference!r} is of type {type(app).__name__!r}: it is an ASGI application or a function "
-            f"without arguments that makes one; name another attribute"
+            f"application {reference!r} is of type {type(app).__name__!r} and takes no scope, receive and send: it is "
+            f"an ASGI application or a function without arguments that makes one; name another attribute"
         )
     made: ASGIApp = app
     return made
 
 
-def _takes_nothing(function: Any) -> bool:
+def _takes(function: Any, count: int) -> bool:
+    """Say whether a function can be called with so many arguments; one that does not tell may be an application."""
     try:
-        inspect.signature(function).bind()
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
+        return count > 0
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
         return False
     return True
 

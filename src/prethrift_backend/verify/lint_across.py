@@ -21,7 +21,7 @@ _AGREEING: Final = 2
 def check_across(contracts: Contracts) -> Iterator[Finding]:
     """Say which closed list differs a little from the one that other places have under the same name."""
     places: dict[str, list[tuple[About, frozenset[str]]]] = defaultdict(list)
-    for about, name, listed in _lists(contracts):
+    for about, name, listed in closed_lists(contracts):
         places[name.rpartition(".")[2].lower()].append((about, frozenset(listed)))
     for name, found in places.items():
         for about, values in found:
@@ -45,7 +45,8 @@ def _shown(values: frozenset[str]) -> str:
     return "|".join(sorted(values))
 
 
-def _lists(contracts: Contracts) -> Iterator[tuple[About, str, tuple[str, ...]]]:
+def closed_lists(contracts: Contracts) -> Iterator[tuple[About, str, tuple[str, ...]]]:
+    """Yield every closed list of values with what it is of, and the name that it stands under."""
     metrics = contracts.metrics
     for family in metrics.families:
         about = About("metrics", family.name, Place(metrics.source, family.line))

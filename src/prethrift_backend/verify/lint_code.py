@@ -22,6 +22,7 @@ from prethrift_backend.verify.lint_routes import check_routes, route_items
 from prethrift_backend.verify.lint_setting_model import check_environment, check_settings_model
 from prethrift_backend.verify.lint_source import Source, joined, read_files, read_source
 from prethrift_backend.verify.lint_span_producers import SpanProducers
+from prethrift_backend.verify.lint_word_lists import check_word_lists
 
 _PACKAGE: Final = prethrift_backend.__name__
 # What checks and develops has no part in what the application says.
@@ -77,6 +78,7 @@ class CodeChecks:
             if application.settings_model is not None:
                 yield from check_settings_model(contracts.settings, application.settings_model)
             yield from check_environment(contracts.settings, self.own)
+        yield from check_word_lists(contracts, self.own)
         if application.endpoints:
             yield from check_routes(contracts, application.endpoints)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -100,7 +101,8 @@ def _code_part(contracts: Contracts, reference: str | None) -> Part:
     from prethrift_backend.verify.application import load_application  # noqa: PLC0415
     from prethrift_backend.verify.lint_code import CodeChecks  # noqa: PLC0415
 
-    application = load_application(reference)
+    with redirect_stdout(sys.stderr):  # what an application prints is no part of a report
+        application = load_application(reference)
     try:
         checks = CodeChecks(contracts, application)
         unread = (

@@ -11,9 +11,10 @@ from typing import Final
 
 from prethrift_backend.contracts import LogEvent, LogsContract
 from prethrift_backend.verify.findings import Finding, Place
+from prethrift_backend.verify.lint_expressions import last_word
 from prethrift_backend.verify.lint_findings import About
-from prethrift_backend.verify.lint_log_calls import LogCall, log_calls
-from prethrift_backend.verify.lint_source import Source
+from prethrift_backend.verify.lint_log_calls import LogCall, is_logger, log_calls
+from prethrift_backend.verify.lint_source import Source, SourceModule
 from prethrift_backend.verify.never_checks import NeverChecks
 
 _EVENT: Final = re.compile(r"[a-z][a-z0-9_.]{0,99}")
@@ -49,9 +50,11 @@ class EventChecks:
                 yield about.fault("CD007", message, "write a static name, and give the values as fields")
             if call.event is not None:
                 yield from self._judge(call, call.event, about)
+        yield from self._bound_secrets()
         for event in self.contract.events:
             if self.why_unjudged(event) is None:
                 yield from self._unwritten(event)
+                yield from self._unused_levels(event)
 
     def why_unjudged(self, event: LogEvent) -> str | None:
         """Return why it cannot be told whether somebody writes the event, None where it can."""
@@ -88,6 +91,24 @@ class EventChecks:
                 message = f"the field {name!r} is given to a line, and NEVER-KEY has {leak.word}"
                 yield about.fault("CD010", message, "leave it out")
 
+    def _bound_secrets(self) -> Iterator[Finding]:
+        """Look through what is bound to a logger, or to the context of all: it is on every line after it."""
+        never = NeverChecks(self.contract.never_keys, ())
+        for module in self.own.modules.values():
+            for call in module.calls:
+                names = [one.arg for one in call.keywords if one.arg is not None and _binds(call, module, self.own)]
+                for name in [one for one in names if list(never.leaks({one: "x"}))]:
+                    about = About("logs", module.name, Place(module.path, call.lineno))
+                    yield about.fault("CD010", f"the field {name!r} is bound to lines", "leave it out")
+
+    def _unused_levels(self, event: LogEvent) -> Iterator[Finding]:
+        written = {level for call in self.calls if call.event == event.name for level in call.levels}
+        missing = [level for level in event.levels if level not in written]
+        if written and missing and len(written - set(event.levels)) == 0:
+            about = About("logs", event.name, Place(self.contract.source, event.line))
+            message = f"{event.name!r} is promised at {missing[0]}, and nothing writes it there"
+            yield about.fault("CD012", message, "take the level out of the contract, or write the event at it")
+
     def _unwritten(self, event: LogEvent) -> Iterator[Finding]:
         about = About("logs", event.name, Place(self.contract.source, event.line))
         if not self._writes(event.name):
@@ -97,6 +118,13 @@ class EventChecks:
             if one.name not in self.source.used_texts and one.name not in self.source.keywords:
                 message = f"the field {one.name!r} of {event.name!r} is promised, and nothing gives it"
                 yield about.at(one.line).fault("CD012", message, "give it, or take it out of the contract")
+
+
+def _binds(call: ast.Call, module: SourceModule, source: Source) -> bool:
+    word = last_word(call.func)
+    if word in ("bind_contextvars", "bound_contextvars"):
+        return True
+    return word == "bind" and isinstance(call.func, ast.Attribute) and is_logger(call.func.value, module, source)
 
 
 def _differences(

@@ -94,6 +94,8 @@ def _methods(expression: ast.expr | None, module: SourceModule, source: Source) 
     if isinstance(expression, ast.Attribute):
         is_method = expression.attr in _LEVELS and is_logger(expression.value, module, source)
         return [expression] if is_method else []
+    if isinstance(expression, ast.IfExp):
+        return [method for one in _branches(expression) for method in _methods(one, module, source)]
     values = module.assigned.get(expression.id, ()) if isinstance(expression, ast.Name) else ()
     is_choice = len(values) == 1 and isinstance(values[0], ast.IfExp | ast.Attribute)
     return [method for one in _branches(values[0]) for method in _methods(one, module, source)] if is_choice else []

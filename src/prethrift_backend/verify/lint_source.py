@@ -35,6 +35,7 @@ class SourceModule:
     path: str
     calls: tuple[ast.Call, ...] = ()
     functions: tuple[Function, ...] = ()
+    classes: tuple[ast.ClassDef, ...] = ()
     constants: Mapping[str, ast.expr] = field(default_factory=dict)
     assigned: Mapping[str, tuple[ast.expr, ...]] = field(default_factory=dict)
     imports: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -164,6 +165,7 @@ def read_module(text: bytes | str, *, name: str, path: str) -> SourceModule:
         path,
         calls=tuple(reader.calls),
         functions=tuple(reader.functions),
+        classes=tuple(reader.classes),
         constants=dict(pair for statement in tree.body for pair in _constants_of(statement)),
         assigned={target: tuple(values) for target, values in reader.assigned.items()},
         imports={local: meant for node in reader.imports for local, meant in _imported(node, package)},
@@ -179,6 +181,7 @@ class _Reader:
     def __init__(self) -> None:
         self.calls: list[ast.Call] = []
         self.functions: list[Function] = []
+        self.classes: list[ast.ClassDef] = []
         self.imports: list[ast.Import | ast.ImportFrom] = []
         self.assigned: dict[str, list[ast.expr]] = {}
         self.lookups: list[ast.Subscript] = []
@@ -187,6 +190,7 @@ class _Reader:
         self._notes: dict[type, Callable[[Any], None]] = {
             ast.Call: self.calls.append,
             ast.Subscript: self.lookups.append,
+            ast.ClassDef: self.classes.append,
             ast.FunctionDef: self.functions.append,
             ast.AsyncFunctionDef: self.functions.append,
             ast.Import: self.imports.append,

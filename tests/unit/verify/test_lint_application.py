@@ -84,6 +84,14 @@ def test_an_observer_is_shown_the_metrics_and_lines_of_the_application() -> None
     assert len(notes.lines) == 1
 
 
+def test_the_own_application_may_be_named() -> None:
+    """Contracts of another folder can be held against it."""
+    application = load_application("prethrift_backend.main:build")
+    application.close()
+
+    assert application.is_own
+
+
 def test_a_foreign_application_shows_the_registry_of_its_endpoint() -> None:
     """The registry is found in the application that is mounted for it, not the global one."""
     shop = load_application(SHOP)
@@ -127,6 +135,8 @@ def test_a_class_of_settings_is_found_in_the_package(module: Path) -> None:
     [
         ("", "little_app", "names no attribute"),
         ("", "little_app:app", "has no 'app'"),
+        ("def app(settings): ...", "little_app:app", "takes no scope"),
+        ("def app():\n    return lambda: None", "little_app:app", "takes no scope"),
         ("app = 3", "little_app:app", "of type 'int'"),
         ("import nowhere_to_be_found", "little_app:app", "cannot be imported: ModuleNotFoundError"),
         ("raise SystemExit(3)", "little_app:app", "cannot be imported: SystemExit"),

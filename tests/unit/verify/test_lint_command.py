@@ -153,6 +153,14 @@ def test_an_application_that_cannot_be_made_is_wrong_usage(
     assert words in _refused(capsys, "--contracts", folder, "--app", reference)
 
 
+def test_what_an_application_prints_is_no_part_of_the_report(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Its output goes to standard error, and the report stays a document."""
+    path = folder / "parcel_app.py"
+    path.write_text(f"print('hello')\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
+
+    assert _lint(capsys, "--contracts", folder, "--app", "parcel_app:make")[0] == 0
+
+
 def test_an_application_and_none_are_not_asked_for_together(capsys: pytest.CaptureFixture[str]) -> None:
     """--app and --no-app exclude each other."""
     assert "not allowed with" in _refused(capsys, "--app", SHOP_APP, "--no-app")
@@ -226,3 +234,10 @@ def test_every_rule_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert all(f"{rule.id}: {rule.title}" in text and rule.help in text for rule in RULES)
     assert all(rule.help for rule in RULES)
+
+
+def test_every_rule_has_a_test_that_names_it() -> None:
+    """No rule is without a fixture that breaks it."""
+    texts = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_lint_*.py"))
+
+    assert [rule.id for rule in RULES if f'"{rule.id}"' not in texts] == []

@@ -14,16 +14,17 @@ CONTRACT = parse_logs(
 FIELD * event string required
 FIELD * request_id string
 NEVER-KEY password|token
-EVENT order_placed level=info|warning logger=shop.orders
+EVENT order_placed level=info logger=shop.orders
   payment enum card|invoice required
   items   int >=1           required
   note    string
 EVENT shop_opened level=info open-fields
+EVENT shop_closed level=info|warning
 EVENT library_warned level=warning logger=urllib3.pool
 """,
     source="logs.txt",
 )
-HEAD = "log = get_logger(__name__)\nlog.info('shop_opened')\n"
+HEAD = "log = get_logger(__name__)\nlog.info('shop_opened'); (log.info if early else log.warning)('shop_closed')\n"
 PLACED = "log.info('order_placed', payment=how, items=n, note=x)"
 
 
@@ -42,9 +43,10 @@ def _findings(text: str, *others: str) -> list[Finding]:
     "call",
     [
         PLACED,
-        "self._log.warning('order_placed', payment=how, items=n, note=x)",
+        "self._log.info('order_placed', payment=how, items=n, note=x)",
         "get_logger(__name__).info('order_placed', payment=how, items=n, note=x)",
-        "write = log.info if well else log.warning\nwrite('order_placed', payment=how, items=n, note=x)",
+        "write = log.info\nwrite('order_placed', payment=how, items=n, note=x)",
+        "write = log.info if well else log.warning\nwrite('shop_closed')\n" + PLACED,
         "tell = partial(log.info, 'order_placed', payment=how, items=n, note=x)\ntell()",
         "log.log(logging.INFO, 'order_placed', {'payment': how, 'items': n, 'note': x})",
         "log.info('order_placed', **fields)\nnote = payment(items=1, payment=2, note=3)",
@@ -152,6 +154,24 @@ def test_a_secret_in_a_field_is_found(field: str) -> None:
     found = _findings(f"{PLACED}\nlog.info('shop_opened', {field})")
 
     assert [finding.rule for finding in found] == ["CD010"]
+
+
+@pytest.mark.parametrize("bound", ["log.bind(password=p)", "bind_contextvars(password=p)", "log.info('x', y=1)"])
+def test_a_secret_that_is_bound_is_found(bound: str) -> None:
+    """What is bound to a logger or to the context stands on every line after it."""
+    found = [finding.rule for finding in _findings(f"{PLACED}\n{bound}")]
+
+    assert found == (["CD010"] if "bind" in bound else ["V006"])
+
+
+def test_a_level_that_nothing_writes_is_found() -> None:
+    """Where all calls are at one of two promised levels, the other is waited for in vain."""
+    head = HEAD.replace("(log.info if early else log.warning)", "log.info")
+    source = _source(head + PLACED)
+    (finding,) = EventChecks(CONTRACT, source, source).findings()
+
+    assert (finding.rule, finding.name, str(finding.place)) == ("CD012", "shop_closed", "logs.txt:10")
+    assert "warning" in finding.message
 
 
 def test_a_field_that_only_begins_like_a_secret_is_none() -> None:
