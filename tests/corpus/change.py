@@ -91,7 +91,6 @@ class Change:
 
     ``edits`` change files of the tree; ``fault`` is the name of a way in which the service misbehaves that the command
     asks. ``raises`` moves the version of every contract file that is edited, as a careful author would.
-    ``source`` names the table of the unit tests that the change is from.
     """
 
     name: str
@@ -102,7 +101,6 @@ class Change:
     _: KW_ONLY
     fault: str = ""
     raises: Part | None = None
-    source: str | None = None
 
     @property
     def is_harmless(self) -> bool:

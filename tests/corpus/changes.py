@@ -58,9 +58,6 @@ def shortcomings(changes: Sequence[Change]) -> Iterator[str]:
         count = sum(change.kind == kind for change in faults)
         if count < FAULTS_OF_KIND_MIN[kind]:
             yield f"{count} faults of kind {kind}: there have to be {FAULTS_OF_KIND_MIN[kind]}"
-    borrowed = sum(change.source is not None for change in faults)
-    if borrowed > len(faults) / 2:
-        yield f"{borrowed} of {len(faults)} faults are from the tables of the unit tests: at most half may be"
     names = [(change.kind, change.name) for change in changes]
     for kind, name in sorted({pair for pair in names if names.count(pair) > 1}):
         yield f"{kind}: {name!r} is there twice"

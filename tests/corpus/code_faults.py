@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.corpus.change import Change, Edit
 from tests.corpus.code_files import (
+    ENDPOINTS,
     EXCHANGE,
     EXPOSITION,
     EXPOSITION_TEXT,
@@ -27,6 +28,8 @@ def _breaks(rule: str, name: str, *edits: Edit, command: str = "verify (backend)
 
 _COUNTED: Final = "counts.count_request(outcome.method, outcome.endpoint,"
 
+_METHOD: Final = "return method if method in METHODS else OTHER_METHOD\n"
+
 _OF_REQUESTS: Final = (
     _breaks("LV120", "a family that is fed is renamed", NAMES.swap('"http_requests_total"', '"http_request_total"')),
     _breaks("LV120", "the class of a status in its place", REQUEST_METRICS.swap("str(status)", 'f"{status // 100}xx"')),
@@ -42,6 +45,13 @@ _OF_REQUESTS: Final = (
         "LV120",
         "probes are counted as requests",
         HTTP_EXCHANGE.swap("        if not is_quiet:\n", "        if self is not None:\n"),
+    ),
+    _breaks("LG007", "any word is a method", ENDPOINTS.swap(_METHOD, "return method\n")),
+    _breaks(
+        "LV123",
+        "any word is a method, and is exported as it came",
+        ENDPOINTS.swap(_METHOD, "return method\n"),
+        METRICS.swap("admitted.append(value if fault is None else label.overflow)", "admitted.append(value)"),
     ),
     _breaks("LV124", "what is in progress never ends", EXCHANGE.cut("        self._open.discard(self)\n")),
 )

@@ -192,7 +192,8 @@ _BY_THEMSELVES: Final = (
     _lint("FM006", "all families together above the budget", METRICS.swap("BUDGET series=10000", "BUDGET series=5000")),
     _lint(
         "FM007",
-        "a family without a bound",
+        "nothing bounds a label",
+        METRICS.swap("LABEL build_info version open max=1", "LABEL build_info version open"),
         METRICS.swap("SERIES build_info max=1 presence", "SERIES build_info presence"),
     ),
     _lint(

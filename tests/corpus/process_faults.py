@@ -148,7 +148,6 @@ FAULTS: Final[dict[str, tuple[str, Fault]]] = {
     "a scrape takes too long": ("LV102", lambda s: s.wire.wait_seconds.update({"/metrics": 0.52})),
     "a scrape that never ends": ("LV101", lambda s: setattr(s.wire, "endless", "/metrics")),
     "a scrape that is cut off": ("LV066", lambda s: setattr(s.wire, "cut", "/metrics")),
-    "HEAD has a body": ("LV035", lambda s: setattr(s.wire, "body_of_head", True)),
 }
 
 HARMLESS: Final[dict[str, Fault]] = {

@@ -87,5 +87,4 @@ def _as_dict(result: Result) -> dict[str, object]:
         "reported": list(result.rules),
         "verdict": result.verdict,
         "seconds": round(result.seconds, 2),
-        "source": change.source or "tests/corpus",
     }

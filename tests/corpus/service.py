@@ -31,7 +31,6 @@ class Wire:
     is_chunked: bool = False
     endless: str = ""
     cut: str = ""
-    body_of_head: bool = False
 
 
 @dataclass(slots=True)
@@ -95,14 +94,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, path: str, body: bytes) -> None:
         wire = self.service.wire
-        if wire.body_of_head and self.command == "HEAD":
-            body = b"{}"
         is_whole = not (wire.is_chunked or wire.endless == path)
         self.send_header("transfer-encoding", "chunked") if not is_whole else self.send_header(
             "content-length", str(len(body) + (10 if wire.cut == path else 0))
         )
         self.end_headers()
-        if self.command == "HEAD" and not wire.body_of_head:
+        if self.command == "HEAD":
             return
         if wire.endless == path:
             self._send_for_ever()

@@ -105,7 +105,7 @@ SOURCE_FAULTS: Final = (
     _lint(
         "CD011",
         "an id in the name of a span",
-        PICTURES.swap("ChildSpan(__name__, READING_SPAN,", 'ChildSpan(__name__, f"read picture {len(data)}",'),
+        PICTURES.swap("ChildSpan(__name__, READING_SPAN,", 'ChildSpan(__name__, f"read picture {uuid4()}",'),
     ),
     _lint(
         "V006",
