@@ -116,4 +116,5 @@ def test_the_environment_past_the_settings_is_found(call: str, names: list[str])
     """A name that no contract has is CD014; names of the terminal and of libraries are nobody's setting."""
     source = Source([read_module(call, name="shop", path="/src/shop.py")])
 
-    assert [finding.name for finding in check_environment(_contract(*LINES), source)] == names
+    found = [(finding.rule, finding.name) for finding in check_environment(_contract(*LINES), source)]
+    assert found == [("CD014", name) for name in names]
