@@ -70,7 +70,7 @@ def outcome_of(coverage: Coverage, *, floor: float, target: str | None = None) -
     items = tuple(
         _item(item, None if seen[item.signal, item.name] is not None else _NOT_EXERCISED) for item in coverage.items
     )
-    return Outcome("coverage", findings, items=items, rules=rules, target=target)
+    return Outcome("coverage", findings, items=items, rules=rules, inconclusive=record.unjudged, target=target)
 
 
 def table_lines(coverage: Coverage) -> Iterator[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -107,7 +108,9 @@ def _own_record(arguments: argparse.Namespace, directory: Path) -> Iterator[Cove
                 f"pytest ended with {status} and without a run: its arguments are right, and it ends by itself; mend "
                 f"what it says above"
             )
-        yield read_record(path)
+        record = read_record(path)
+        # A run that fails while it ends has written its record before.
+        yield replace(record, exit_status=record.exit_status or status)
 
 
 def _plugin_options(arguments: argparse.Namespace, directory: Path, record: Path) -> Iterator[str]:

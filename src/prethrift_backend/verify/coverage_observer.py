@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -37,6 +38,7 @@ class CoverageObserver:
         self._left = {(item.signal, item.name) for item in items}
         self._exercised: dict[tuple[Signal, str], str] = {}
         self._faults: dict[tuple[str, str, str], TestFault] = {}
+        self._unjudged: dict[str, None] = {}
         self._lock = threading.Lock()
         self._test = OUTSIDE
         self._is_excused = False
@@ -66,8 +68,8 @@ class CoverageObserver:
     def record(self, exit_status: int) -> CoverageRecord:
         """Return what there is so far; ``exit_status`` is pytest's."""
         with self._lock:
-            exercised, faults = dict(self._exercised), tuple(self._faults.values())
-        return CoverageRecord(digests_of(self._directory), self._test_count, exit_status, exercised, faults)
+            exercised, faults, unjudged = dict(self._exercised), tuple(self._faults.values()), tuple(self._unjudged)
+        return CoverageRecord(digests_of(self._directory), self._test_count, exit_status, exercised, faults, unjudged)
 
     # What is observed.
 
@@ -88,6 +90,15 @@ class CoverageObserver:
 
     def line(self, line: bytes) -> None:
         """Take one rendered line."""
+        with self._noting_failures("a line"):
+            self._take_line(line)
+
+    def span(self, span: ReadableSpan) -> None:
+        """Take one finished span."""
+        with self._noting_failures("a span"):
+            self._take_span(span)
+
+    def _take_line(self, line: bytes) -> None:
         if self._logs is None:
             return
         fields = read_line(line) or {}
@@ -95,8 +106,7 @@ class CoverageObserver:
         self._credit("logs", _line_parts(event, fields))
         self._blame("logs", self._logs.faults(line))
 
-    def span(self, span: ReadableSpan) -> None:
-        """Take one finished span."""
+    def _take_span(self, span: ReadableSpan) -> None:
         if self._spans is None:
             return
         observed = from_sdk(span)
@@ -116,11 +126,22 @@ class CoverageObserver:
             values = (part_name(place, "value", value) for place, value in self._health.found(body))
             self._credit("health", (endpoint, *values))
 
+    @contextmanager
+    def _noting_failures(self, what: str) -> Iterator[None]:
+        """Keep what cannot be judged: whoever shows it drops our errors."""
+        try:
+            yield
+        except Exception as error:
+            kind = type(error).__name__
+            self._unjudged[f"{what} could not be judged: {kind} in {self._test}"] = None
+            raise
+
     def _credit(self, signal: Signal, names: Iterable[str]) -> None:
         if self._is_excused:
             return
+        keys = [(signal, name) for name in names]  # before the lock is taken: it may read what others have made
         with self._lock:
-            for key in ((signal, name) for name in names):
+            for key in keys:
                 if key in self._left:
                     self._left.remove(key)
                     self._exercised[key] = self._test

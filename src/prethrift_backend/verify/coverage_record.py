@@ -37,7 +37,8 @@ class CoverageRecord:
     """One run: what it was of, how it ended, and what it exercised.
 
     ``contracts`` has the SHA-256 of each file. ``test_count`` counts the tests that ran. ``exit_status`` is pytest's.
-    ``exercised`` has the id of the first test for each item.
+    ``exercised`` has the id of the first test for each item. ``unjudged`` says what the observer itself failed at: then
+    nobody knows whether the contracts were kept.
     """
 
     contracts: Mapping[str, str]
@@ -45,6 +46,7 @@ class CoverageRecord:
     exit_status: int
     exercised: Mapping[tuple[Signal, str], str] = field(default_factory=dict)
     faults: tuple[TestFault, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
 
 def digests_of(directory: Path) -> dict[str, str]:
@@ -65,6 +67,7 @@ def write_record(record: CoverageRecord, path: Path) -> None:
         "exit_status": record.exit_status,
         "exercised": [[*key, test] for key, test in sorted(record.exercised.items())],
         "faults": [[getattr(fault, name) for name in TestFault.__slots__] for fault in record.faults],
+        "unjudged": list(record.unjudged),
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +112,7 @@ def merge_records(records: Iterable[CoverageRecord], *, contracts: Mapping[str, 
         next((record.exit_status for record in found if record.exit_status), 0),
         exercised,
         tuple(fault for record in found for fault in record.faults),
+        tuple(text for record in found for text in record.unjudged),
     )
 
 
@@ -132,6 +136,7 @@ def _record(document: Any) -> CoverageRecord:
         int(document["exit_status"]),
         {(_signal(signal), str(name)): str(test) for signal, name, test in document["exercised"]},
         tuple(_fault(*parts) for parts in document["faults"]),
+        tuple(str(text) for text in document["unjudged"]),
     )
 
 

@@ -85,6 +85,11 @@ def test_a_breach_that_a_test_has_shown_is_a_finding() -> None:
     assert exit_status(outcome, "error") == 1
 
 
+def test_what_could_not_be_judged_is_inconclusive() -> None:
+    """An observer that failed has not seen the contracts kept."""
+    assert _status(replace(FULL, unjudged=("a line could not be judged: KeyError in tests/test_a.py::test",))) == 3
+
+
 def test_the_table_has_every_item() -> None:
     """With the first test, or a dash."""
     assert list(table_lines(select(ITEMS, HALF, stability="beta"))) == [

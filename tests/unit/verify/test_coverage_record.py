@@ -25,6 +25,7 @@ UNIT = CoverageRecord(
     0,
     {("metrics", "work_total"): "tests/test_a.py::test_one", ("logs", "work_done"): "tests/test_a.py::test_two"},
     (FAULT,),
+    ("a line could not be judged: KeyError in tests/test_a.py::test_one",),
 )
 INTEGRATION = CoverageRecord(
     TEXTS, 2, 1, {("metrics", "work_total"): "tests/test_b.py::test", ("spans", "work"): "tests/test_b.py::test"}
@@ -44,7 +45,7 @@ def test_records_are_merged() -> None:
     """The first test counts, tests are added up, faults are kept, and one run that failed is enough."""
     merged = merge_records([UNIT, INTEGRATION], contracts=TEXTS)
 
-    assert merged == CoverageRecord(TEXTS, 5, 1, {**INTEGRATION.exercised, **UNIT.exercised}, (FAULT,))
+    assert merged == CoverageRecord(TEXTS, 5, 1, {**INTEGRATION.exercised, **UNIT.exercised}, (FAULT,), UNIT.unjudged)
 
 
 def test_a_record_of_other_contracts_is_refused() -> None:
@@ -66,9 +67,9 @@ def test_nothing_to_merge_is_refused() -> None:
         "[]",
         "{}",
         '{"format": 2}',
-        f'{_BEGINNING} "exercised": [["smells", "a", "t"]], "faults": []}}',
-        f'{_BEGINNING} "exercised": [["logs"]], "faults": []}}',
-        f'{_BEGINNING} "exercised": [], "faults": [["t"]]}}',
+        f'{_BEGINNING} "exercised": [["smells", "a", "t"]], "faults": [], "unjudged": []}}',
+        f'{_BEGINNING} "exercised": [["logs"]], "faults": [], "unjudged": []}}',
+        f'{_BEGINNING} "exercised": [], "faults": [["t"]], "unjudged": []}}',
     ],
 )
 def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
