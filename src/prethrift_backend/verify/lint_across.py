@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from prethrift_backend.contracts import Contracts
-from prethrift_backend.verify.findings import Finding, Place
+from prethrift_backend.verify.findings import Finding, Place, Signal
 from prethrift_backend.verify.lint_findings import About
 from prethrift_backend.verify.lint_health import schema_path
 from prethrift_backend.verify.lint_logs import log_values
@@ -19,24 +19,36 @@ _AGREEING: Final = 2
 
 
 def check_across(contracts: Contracts) -> Iterator[Finding]:
-    """Say which closed list differs a little from the one that other places have under the same name."""
+    """Say which closed list differs a little from the one that other contracts have under the same name."""
     places: dict[str, list[tuple[About, frozenset[str]]]] = defaultdict(list)
     for about, name, listed in closed_lists(contracts):
         places[name.rpartition(".")[2].lower()].append((about, frozenset(listed)))
     for name, found in places.items():
+        counts = Counter((about.signal, values) for about, values in found)
+        elsewhere = {signal: _elsewhere(signal, counts) for signal in {about.signal for about, _ in found}}
         for about, values in found:
-            elsewhere = [others for place, others in found if place.signal != about.signal]
-            agreed = None if values in elsewhere else _agreed(values, elsewhere)
+            agreed = _agreed(values, elsewhere[about.signal])
             if agreed is not None:
                 message = f"{name!r} of {about.name!r} has another list of values than elsewhere"
                 fix = "make the lists one, or give one of them another name"
                 yield about.fault("FX001", message, fix, expected=_shown(agreed), observed=_shown(values))
 
 
-def _agreed(values: frozenset[str], elsewhere: list[frozenset[str]]) -> frozenset[str] | None:
+def _elsewhere(signal: Signal, counts: Mapping[tuple[Signal, frozenset[str]], int]) -> Counter[frozenset[str]]:
+    """Return how often each list stands in the contracts of other signals."""
+    found: Counter[frozenset[str]] = Counter()
+    for (other, values), count in counts.items():
+        if other != signal:
+            found[values] += count
+    return found
+
+
+def _agreed(values: frozenset[str], elsewhere: Counter[frozenset[str]]) -> frozenset[str] | None:
     """Return the list that two or more places of other contracts have and that this one is nearly."""
-    for others in elsewhere:
-        if elsewhere.count(others) >= _AGREEING and len(values & others) / len(values | others) > _LIKENESS:
+    if values in elsewhere:
+        return None
+    for others, count in elsewhere.items():
+        if count >= _AGREEING and len(values & others) / len(values | others) > _LIKENESS:
             return others
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from prethrift_backend.verify.lint_events import EventChecks
 from prethrift_backend.verify.lint_findings import About
 from prethrift_backend.verify.lint_metric_calls import family_uses
 from prethrift_backend.verify.lint_metric_uses import MetricUses
-from prethrift_backend.verify.lint_registry import check_registry, registered_families
+from prethrift_backend.verify.lint_registry import Registered, check_registry, registered_families
 from prethrift_backend.verify.lint_routes import check_routes, route_items
 from prethrift_backend.verify.lint_setting_model import check_environment, check_settings_model
 from prethrift_backend.verify.lint_source import Source, joined, read_files, read_source
@@ -54,6 +54,10 @@ class CodeChecks:
         return joined([self.own, ours])
 
     @cached_property
+    def _registered(self) -> Mapping[str, Registered]:
+        return registered_families(self.application.registry)
+
+    @cached_property
     def _events(self) -> EventChecks | None:
         return None if self.contracts.logs is None else EventChecks(self.contracts.logs, self.own, self.source)
 
@@ -64,12 +68,11 @@ class CodeChecks:
     def findings(self) -> Iterator[Finding]:
         """Say where code and contracts differ."""
         contracts, application = self.contracts, self.application
-        registered = registered_families(application.registry)
-        yield from check_registry(contracts.metrics, registered)
+        yield from check_registry(contracts.metrics, self._registered)
         is_bound = application.metrics is not None
         yield from MetricUses(contracts.metrics, self.own, self.source, is_bound=is_bound).findings()
         if not is_bound:
-            yield from self._unregistered(frozenset(registered))
+            yield from self._unregistered()
         if self._events is not None:
             yield from self._events.findings()
         if self._spans is not None:
@@ -82,8 +85,8 @@ class CodeChecks:
         if application.endpoints:
             yield from check_routes(contracts, application.endpoints)
 
-    def _unregistered(self, registered: frozenset[str]) -> Iterator[Finding]:
-        made = registered | {use.name for use in family_uses(self.source) if use.is_made}
+    def _unregistered(self) -> Iterator[Finding]:
+        made = self._registered.keys() | {use.name for use in family_uses(self.source) if use.is_made}
         for family in self.contracts.metrics.families:
             if family.name not in made and _why_absent(family) is None:
                 about = About("metrics", family.name, Place(self.contracts.metrics.source, family.line))
@@ -112,7 +115,7 @@ class CodeChecks:
             return self._spans.why_unjudged(self._spans.contract.span(item.name))
         if item.signal == "metrics" and application.metrics is None:
             family = self.contracts.metrics.family(item.name)
-            return None if family.name in registered_families(application.registry) else _why_absent(family)
+            return None if family.name in self._registered else _why_absent(family)
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from prethrift_backend.contracts import MetricFamily, MetricsContract
 from prethrift_backend.verify.findings import Finding, Place
@@ -14,7 +15,7 @@ from prethrift_backend.verify.lint_metric_calls import FamilyUse, LabelUse, fami
 from prethrift_backend.verify.lint_source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MetricUses:
     """The uses of metrics in a source, and the contract that they keep.
 
@@ -40,12 +41,13 @@ class MetricUses:
                     message = f"{family.name!r} is promised, and nothing in the source feeds it"
                     yield about.fault("V006", message, "feed it, or announce its end with DEPRECATED")
 
-    def _family(self, name: str | None) -> MetricFamily | None:
-        return next((family for family in self.contract.families if family.name == name), None)
+    @cached_property
+    def _families(self) -> dict[str, MetricFamily]:
+        return {family.name: family for family in self.contract.families}
 
     def _judge(self, use: FamilyUse) -> Iterator[Finding]:
         about = About("metrics", use.name, Place(use.module.path, use.node.lineno))
-        family = self._family(use.name)
+        family = self._families.get(use.name)
         if use.is_made and self.is_bound:
             message = f"{use.name!r} is made by hand, past {self.contract.source}"
             yield about.fault("CD005", message, "declare it there, and take it from the metrics by its name")
@@ -59,7 +61,7 @@ class MetricUses:
             yield about.fault("CD001", message, fix, expected=family.kind, observed=use.kind)
 
     def _judge_labels(self, call: LabelUse) -> Iterator[Finding]:
-        family = self._family(call.family)
+        family = self._families.get(call.family or "")
         about = About("metrics", call.family or call.module.name, Place(call.module.path, call.node.lineno))
         for value in call.values:
             if is_raw(value, call.module, call.node.lineno):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,10 +65,11 @@ def _described(metric: Metric, collector: Any) -> Registered:
     )
 
 
-def check_registry(contract: MetricsContract, registered: dict[str, Registered]) -> Iterator[Finding]:
+def check_registry(contract: MetricsContract, registered: Mapping[str, Registered]) -> Iterator[Finding]:
     """Say where a registry and a contract differ; families that it does not have are another's to judge."""
+    families = {family.name: family for family in contract.families}
     for name, found in registered.items():
-        family = next((one for one in contract.families if one.name == name), None)
+        family = families.get(name)
         if family is not None:
             yield from _differences(family, found, contract)
         elif not contract.is_external(name):
