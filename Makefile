@@ -42,4 +42,4 @@ constraints: setup ## write the versions that are installed now to constraints.t
 	@mv constraints.txt.new constraints.txt
 
 clean: ## remove what the targets above made, but not the development data
-	rm -rf $(VENV) .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache build dist
+	rm -rf $(VENV) .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .schemathesis .import_linter_cache build dist
