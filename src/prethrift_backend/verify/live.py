@@ -18,8 +18,9 @@ from typing import Final, TypeAlias
 import httpx
 
 from prethrift_backend.contracts import find_contracts, load_health_schema, load_metrics
-from prethrift_backend.verify import arrival, health_checks, live_health, live_metrics, live_probe, live_records
+from prethrift_backend.verify import arrival, health_checks, inject, live_health, live_metrics, live_probe, live_records
 from prethrift_backend.verify._rules_arrival import NOTIFIER_RULES, PROMETHEUS_RULES
+from prethrift_backend.verify._rules_inject import OUTAGE_RULES, TRAFFIC_RULES
 from prethrift_backend.verify._rules_live import READING_RULES, RULES
 from prethrift_backend.verify.findings import Outcome
 from prethrift_backend.verify.live_client import LiveClient, LiveClock
@@ -53,7 +54,13 @@ def _identify(run: LiveContext) -> None:
         _promise(run)
 
 
-_PROMISES: Final[tuple[_Step, ...]] = (live_metrics.promise, live_health.promise, live_records.promise, arrival.promise)
+_PROMISES: Final[tuple[_Step, ...]] = (
+    live_metrics.promise,
+    live_health.promise,
+    live_records.promise,
+    arrival.promise,
+    inject.promise,
+)
 _STAGES: Final[tuple[_Step, ...]] = (
     _identify,
     live_health.look,
@@ -62,6 +69,7 @@ _STAGES: Final[tuple[_Step, ...]] = (
     live_records.correlate,
     live_records.look,
     arrival.look,
+    inject.look,
 )
 
 
@@ -72,6 +80,10 @@ def _judged_rules(run: LiveContext) -> tuple[str, ...]:
         rules += PROMETHEUS_RULES
     if options.arrival.alertmanager:
         rules += NOTIFIER_RULES
+    if options.inject.is_asked:
+        rules += TRAFFIC_RULES
+    if options.inject.down:
+        rules += OUTAGE_RULES
     return (*(rule.id for rule in rules), *live_records.judged_rules(run))
 
 
@@ -93,6 +105,7 @@ def verify_live(
     options, clock = options or LiveOptions(), clock or LiveClock()
     arrival.check_addresses(options.arrival)
     check_released(options.released)
+    inject.check_allowed(options.inject, url, is_in_process=application is not None)
     folder = find_contracts(contracts)
     contract = load_metrics(folder)
     validator = None
@@ -127,9 +140,12 @@ def _go(run: LiveContext) -> bool:
     except KeyboardInterrupt:
         run.ledger.inconclusive.append("the run was interrupted")
         return True
-    finally:
-        run.ledger.stages.sort(key=lambda stage: stage.number)
     return False
+
+
+def _vacuity(ledger: Ledger) -> Stage:
+    counted = f"{ledger.observed_count} of {len(ledger.items)} items observed, coverage {ledger.coverage:.0%}"
+    return Stage(14, "vacuity", "pass" if ledger.observed_count else "fail", counted)
 
 
 def _judged(run: LiveContext, *, seconds: float, is_interrupted: bool) -> LiveRun:
@@ -150,7 +166,7 @@ def _judged(run: LiveContext, *, seconds: float, is_interrupted: bool) -> LiveRu
     )
     return LiveRun(
         outcome,
-        tuple(ledger.stages),
+        tuple(sorted((*ledger.stages, _vacuity(ledger)), key=lambda stage: stage.number)),
         ledger.coverage,
         ledger.observed_count,
         run.client.requests,

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_version_options(parser)
     add_record_options(parser)
     _add_arrival_options(parser)
+    _add_inject_options(parser)
 
 
 def _add_version_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +64,17 @@ def _add_arrival_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--arrival-timeout", type=_positive, metavar="S", help="how long to wait (default: four scrape intervals)"
+    )
+
+
+def _add_inject_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("when it is treated badly")
+    group.add_argument("--inject", action="store_true", help="be a bad client, on this machine only")
+    group.add_argument("--i-own-this", action="store_true", help="allow --inject on another machine")
+    group.add_argument("--down", metavar="COMMAND", help="takes a dependency away (run without a shell)")
+    group.add_argument("--up", metavar="COMMAND", help="brings it back; run whatever happens")
+    group.add_argument(
+        "--inject-timeout", type=_positive, default=60.0, metavar="S", help="for each turn (default: %(default)g)"
     )
 
 

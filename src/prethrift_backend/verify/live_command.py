@@ -34,7 +34,7 @@ def add_command(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "verify",
         help="hold a running service against its contracts",
-        description="Hold a running service against its contracts. Read-only, unless --probe is given.",
+        description="Hold a running service against its contracts. Read-only, unless --probe or --inject is given.",
         epilog=_EPILOG,
         allow_abbrev=False,
     )
@@ -72,7 +72,11 @@ def _options(arguments: argparse.Namespace) -> LiveOptions:
     from prethrift_backend.verify.arrival_rules import read_rules  # noqa: PLC0415 - it loads promql-parser
     from prethrift_backend.verify.health_checks import HealthPaths  # noqa: PLC0415 - it loads jsonschema
     from prethrift_backend.verify.live_client import LiveLimits  # noqa: PLC0415 - it loads httpx
-    from prethrift_backend.verify.live_options import ArrivalOptions, LiveOptions  # noqa: PLC0415 - it loads httpx
+    from prethrift_backend.verify.live_options import (  # noqa: PLC0415 - it loads httpx
+        ArrivalOptions,
+        InjectOptions,
+        LiveOptions,
+    )
 
     is_arrival = arguments.prometheus or arguments.alertmanager
     return LiveOptions(
@@ -88,6 +92,9 @@ def _options(arguments: argparse.Namespace) -> LiveOptions:
             arguments.alertmanager,
             read_rules(arguments.rules) if is_arrival else (),
             arguments.arrival_timeout,
+        ),
+        inject=InjectOptions(
+            arguments.inject, arguments.i_own_this, arguments.down, arguments.up, arguments.inject_timeout
         ),
         records=record_options(arguments),
     )
@@ -112,8 +119,6 @@ def _stage_lines(run: LiveRun) -> Iterator[str]:
     for stage in run.stages:
         note = f"  {stage.note}" if stage.note else ""
         yield f"{stage.number:>2}  {stage.state:<7}  {stage.name}{note}"
-    counted = f"{run.observed_count} of {len(run.outcome.items)} items observed, coverage {run.coverage:.0%}"
-    yield f"14  {'pass' if run.observed_count else 'fail':<7}  vacuity  {counted}"
     yield f"{run.requests} requests in {run.seconds:.1f} s"
     yield ""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prethrift_backend.verify.findings import Outcome
 from prethrift_backend.verify.health_checks import HealthPaths
+from prethrift_backend.verify.inject_wire import Wire
 from prethrift_backend.verify.live_client import LiveLimits
 from prethrift_backend.verify.live_items import Stage
 from prethrift_backend.verify.live_versions import VersionRange
@@ -44,6 +46,21 @@ class ArrivalOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class InjectOptions:
+    """Whether the service is treated badly, by whom, and the commands that take a dependency away and bring it back.
+
+    ``owns`` allows it on another machine than this; ``timeout_seconds`` is for each turn of an outage.
+    """
+
+    is_asked: bool = False
+    owns: bool = False
+    down: str | None = None
+    up: str | None = None
+    timeout_seconds: float = 60.0
+    make_wire: Callable[[str, float], Wire] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LiveOptions:
     """How a run is made and judged; ``probe`` allows requests that leave traces in the metrics.
 
@@ -59,6 +76,7 @@ class LiveOptions:
     versions: VersionRange | None = None
     released: Path | None = None
     arrival: ArrivalOptions = field(default_factory=ArrivalOptions)
+    inject: InjectOptions = field(default_factory=InjectOptions)
     records: RecordOptions = field(default_factory=RecordOptions)
 
 

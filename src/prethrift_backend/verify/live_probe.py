@@ -27,7 +27,7 @@ def probe(client: LiveClient, ledger: Ledger, contract: MetricsContract, read: R
 
     Other traffic meanwhile raises the counters too, so this is for a service that has none.
     """
-    family, before = _request_counter(contract), read()
+    family, before = request_counter(contract), read()
     if family is None or before is None:
         ledger.inconclusive.append("probe: no counter of requests with a method and a path, or no scrape to read")
         return
@@ -48,7 +48,8 @@ def _send(client: LiveClient, mark: str) -> int:
     return client.ask(f"/{mark}").status_code
 
 
-def _request_counter(contract: MetricsContract) -> MetricFamily | None:
+def request_counter(contract: MetricsContract) -> MetricFamily | None:
+    """Return the family that counts requests by their method and path."""
     return next(
         (
             family

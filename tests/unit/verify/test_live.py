@@ -34,9 +34,9 @@ def test_every_stage_is_told_in_order() -> None:
     """A reader sees each stage once, those that were not run with the reason."""
     run = RecordedService().verify()
 
-    assert [stage.number for stage in run.stages] == [*range(14)]
+    assert [stage.number for stage in run.stages] == [*range(16)]
     skipped = [stage.name for stage in run.stages if stage.state == "skipped"]
-    assert skipped == ["probe", "correlate", "logs and spans", "arrival"]
+    assert skipped == ["probe", "correlate", "logs and spans", "arrival", "inject"]
 
 
 def test_only_methods_that_change_nothing_are_sent() -> None:
@@ -338,6 +338,6 @@ def test_an_interrupted_run_has_what_was_seen() -> None:
     run = service.verify()
 
     assert run.is_interrupted
-    assert [stage.name for stage in run.stages] == ["offline", "reach", "identity", "liveness", "readiness"]
-    assert run.stages[-1].note == "interrupted"
+    assert [stage.name for stage in run.stages] == ["offline", "reach", "identity", "liveness", "readiness", "vacuity"]
+    assert run.stages[-2].note == "interrupted"
     assert "the run was interrupted" in run.outcome.inconclusive
