@@ -34,6 +34,7 @@ class Finding:
 
     ``name`` is the item of the contract (a family, an event, a span, a setting, an alert); ``message`` one sentence;
     ``fix`` what to do; ``reproduce`` a command line that shows it; ``consumers`` who uses the item, by file and line.
+    ``part`` says what of the item is meant, where one rule may find several things wrong with it.
     """
 
     rule: str
@@ -49,11 +50,12 @@ class Finding:
     consumers: tuple[Place, ...] = ()
     fix: str = ""
     reproduce: str | None = None
+    part: str = ""
 
     @property
     def fingerprint(self) -> str:
         """The same for the same fault on the same item in every run, wherever its line has moved to (hexadecimal)."""
-        identity = json.dumps([self.rule, self.signal, self.name])
+        identity = json.dumps([self.rule, self.signal, self.name, *[self.part] * (self.part != "")])
         return hashlib.sha256(identity.encode("ascii")).hexdigest()
 
 

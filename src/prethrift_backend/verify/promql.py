@@ -94,6 +94,7 @@ def to_finding(fault: Fault, query: Query) -> Finding:
         observed=fault.observed,
         place=query.place,
         fix=fault.fix,
+        part=fault.message,  # an expression may name two metrics that nobody promises
     )
 
 

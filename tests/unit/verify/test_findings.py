@@ -24,9 +24,11 @@ def test_the_fingerprint_is_the_same_in_every_version() -> None:
     assert REMOVED.fingerprint == "2bd5e005301adecff903d0ebfeb18f5de021b4be52cd3fe996b6f902aa27629a"
 
 
-@pytest.mark.parametrize("changes", [{"rule": "M002"}, {"signal": "logs"}, {"name": "http_request_total"}])
+@pytest.mark.parametrize(
+    "changes", [{"rule": "M002"}, {"signal": "logs"}, {"name": "http_request_total"}, {"part": "method"}]
+)
 def test_the_fingerprint_tells_faults_apart(changes: dict[str, str]) -> None:
-    """Another rule, signal or item is another finding."""
+    """Another rule, signal or item, or another part of it, is another finding."""
     other = replace(REMOVED, **changes)  # type: ignore[arg-type] # one field each, of a type that it has
 
     assert other.fingerprint != REMOVED.fingerprint

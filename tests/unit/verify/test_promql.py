@@ -55,6 +55,14 @@ def test_mistake_is_said_once(known: Known) -> None:
     assert found[0].fix == "did you mean 'http_requests_total'?"
 
 
+def test_two_mistakes_of_a_kind_are_told_apart(known: Known) -> None:
+    """An expression that names two unknown metrics has two findings, also for who knows them by their fingerprints."""
+    found = _lint(known, "alert", "one_total > 1 or another_total > 1")
+
+    assert [finding.rule for finding in found].count("PQ002") == 2
+    assert len({finding.fingerprint for finding in found}) == len(found)
+
+
 def test_finding_says_where_and_what(known: Known) -> None:
     """A finding has the query's name and place, its signal, and what was expected and seen."""
     place = Place("rules.yml", 7)
