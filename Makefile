@@ -27,7 +27,7 @@ run: setup ## serve the sample catalogue on port 8000 (another: make run PORT=80
 	@exec $(BIN)/prethrift-backend dev
 
 test: setup ## run all the tests
-	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz perf integration
+	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz perf corpus integration
 
 check: setup ## lint, types, and the layers
 	@$(BIN)/nox -s lint typecheck imports

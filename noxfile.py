@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent
 BIN = ROOT / ".venv" / "bin"
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "typecheck", "imports", "unit", "fuzz", "perf", "integration"]
+nox.options.sessions = ["lint", "typecheck", "imports", "unit", "fuzz", "perf", "corpus", "integration"]
 nox.options.stop_on_first_error = True
 
 
@@ -75,6 +75,12 @@ def fuzz(session: nox.Session) -> None:
 def perf(session: nox.Session) -> None:
     """Measure what has a limit: recall, start, event loop, telemetry; prints a table, keeps build/perf.json."""
     run_pytest(session, "tests/perf", "-m", "not bench and not gates", "--benchmark-enable")
+
+
+@nox.session
+def corpus(session: nox.Session) -> None:
+    """Spoil a copy of the tree in small ways, and see each way reported, and nothing else; keeps build/corpus.json."""
+    run(session, "python", "-m", "tests.corpus", *session.posargs)
 
 
 @nox.session
