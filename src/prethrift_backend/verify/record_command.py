@@ -35,6 +35,7 @@ _EPILOG = (
 # Arbitrary: enough to see every kind of line, and few enough to hold.
 _LINES_MAX = 50_000
 _LINE_BYTES_MAX = 64 * 1024
+_IN_PROCESS = "http://localhost"  # nobody is asked there; applications that admit some hosts admit it
 _JOB = re.compile(r"[^\s=]+")
 _PATH = re.compile(r"/[!-~]*")
 
@@ -48,7 +49,9 @@ def add_command(subparsers: Subparsers) -> None:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("url", metavar="URL", help="the service, such as http://127.0.0.1:8000")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("url", nargs="?", metavar="URL", help="the service, such as http://127.0.0.1:8000")
+    target.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="run an application in this process instead")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder without contracts")
     parser.add_argument("--job", type=_job, metavar="NAME", help="the job that Prometheus will have for it")
     parser.add_argument("--scrapes", type=_count, default=5, metavar="N", help="default: %(default)s")
@@ -75,7 +78,7 @@ def record(arguments: argparse.Namespace) -> None:
             raise
         _end(UNUSABLE, f"record needs the module {error.name!r}: pip install 'prethrift-backend[contracts]'")
     try:
-        recording = draft_recording.record_service(arguments.url, _options(arguments))
+        recording = _recording(arguments)
     except live_client.LiveUsageError as error:
         _end(UNUSABLE, str(error))
     except draft_recording.NothingSeenError as error:
@@ -85,6 +88,24 @@ def record(arguments: argparse.Namespace) -> None:
     _tell(recording, drafts)
     print("\n".join(f"{path}: drafted{_counted(drafts[path.name])}" for path in written))
     print(f"next: read the lines marked 'guessed', then\n  {_verify_line(arguments, recording)}")
+
+
+def _recording(arguments: argparse.Namespace) -> Recording:
+    """Record the service, or an application that is run for it; raises ContractError where that does not start."""
+    from prethrift_backend.verify.draft_recording import record_service  # noqa: PLC0415 - it loads httpx
+
+    if arguments.app is None:
+        return record_service(arguments.url, _options(arguments))
+    # They load what an application of this package is made of.
+    from prethrift_backend.verify.application import load_application  # noqa: PLC0415
+    from prethrift_backend.verify.live_application import running  # noqa: PLC0415
+
+    application = load_application(arguments.app)
+    try:
+        with running(application.app, application.reference, timeout_seconds=arguments.timeout) as transport:
+            return record_service(_IN_PROCESS, _options(arguments), transport=transport)
+    finally:
+        application.close()
 
 
 def _options(arguments: argparse.Namespace) -> RecordOptions:
@@ -143,7 +164,8 @@ def _counted(draft: Draft) -> str:
 
 
 def _verify_line(arguments: argparse.Namespace, recording: Recording) -> str:
-    words = ["prethrift-backend", "contracts", "verify", arguments.url, "--contracts", str(arguments.out)]
+    target = [arguments.url] if arguments.app is None else ["--app", arguments.app]
+    words = ["prethrift-backend", "contracts", "verify", *target, "--contracts", str(arguments.out)]
     usual = {"live": "/health/live", "ready": "/health/ready", "health": "/health"}
     for kind, default in usual.items() if recording.bodies else ():
         path = recording.health_paths.get(kind, "")

@@ -34,7 +34,7 @@ def _run(command: str, *options: str | Path) -> subprocess.CompletedProcess[str]
     words = [str(COMMAND), "contracts", command, *map(str, options)]
     if command != "fmt":
         words += ["--rate", "100"]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +100,24 @@ def test_the_backend_keeps_its_draft(
     assert len(contracts.metrics.families) > 20
     assert contracts.logs is not None
     assert "request_completed" in {event.name for event in contracts.logs.events}
+
+
+def test_an_application_is_recorded_without_a_server(tmp_path: Path) -> None:
+    """With --app it runs in the process of the command, and is verified there with its draft."""
+    recorded = _run(
+        "record", "--app", "tests.support.foreign_shop.app:app", "--metrics-path", "/stats/", "--out", tmp_path / "a"
+    )
+    verified = _run("verify", "--app", "tests.support.foreign_shop.app:app", "--contracts", tmp_path / "a", *HEALTH)
+
+    assert recorded.returncode == 0, recorded.stderr
+    assert "verify --app tests.support.foreign_shop.app:app" in recorded.stdout
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_an_application_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
+    """The text says which, and nothing is written."""
+    done = _run("record", "--app", "no_such_shop:app", "--out", tmp_path / "a")
+
+    assert done.returncode == 2
+    assert "no_such_shop" in done.stderr
+    assert not (tmp_path / "a").exists()
