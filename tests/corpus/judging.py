@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from traceback import format_exception
 from typing import Final, Literal, TypeAlias
 
 from tests.corpus.change import UNREADABLE, Change, MisfitError
@@ -51,8 +51,8 @@ def judge(change: Change, tree: Tree, *, run: Callable[[Change, Tree], Report] =
             report = run(change, tree)
     except MisfitError as misfit:
         return Result(change, "does not fit", words=str(misfit))
-    except (AssertionError, LookupError, OSError, ValueError, subprocess.SubprocessError) as error:
-        return Result(change, "failed", words=f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
+    except Exception as error:  # noqa: BLE001 - whatever a command raises on a changed tree is what became of the change
+        return Result(change, "failed", words="".join(format_exception(error))[-_SHOWN_CHARACTERS:])
     verdict = _verdict_of_harmless(report) if change.is_harmless else _verdict_of_fault(change, report)
     seconds = time.monotonic() - begun
     return Result(change, verdict, tuple(sorted(report.rules)), "" if verdict in GOOD else _words(report), seconds)

@@ -82,9 +82,12 @@ def test_a_command_that_breaks_is_a_failure(tree: Tree) -> None:
     """An error of the corpus itself does not pass for a verdict."""
 
     def breaks(_change: Change, _tree: Tree) -> Report:
-        raise OSError("no such command")
+        raise TypeError("no such thing")
 
-    assert judge(GONE, tree, run=breaks).verdict == "failed"
+    result = judge(GONE, tree, run=breaks)
+
+    assert (result.verdict, result.is_good) == ("failed", False)
+    assert "TypeError: no such thing" in result.words
 
 
 def test_the_tree_is_as_before_after_each_change(tree: Tree) -> None:
