@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 from tests.support.recorded_service import TEXT_TYPE, URL, RecordedService, Reply, SteppedClock
 
+from prethrift_backend.contracts import load_contracts
 from prethrift_backend.verify.draft_metrics import Collection, draft_metrics
 from prethrift_backend.verify.draft_recording import NothingSeenError, Recording, RecordOptions, record_service
 from prethrift_backend.verify.draft_schema import draft_schema
+from prethrift_backend.verify.lint import contracts_part
 from prethrift_backend.verify.live_client import LiveLimits
 from prethrift_backend.verify.live_options import LiveTokens
 from prethrift_backend.verify.verdict import VERIFIED, exit_status
@@ -51,18 +54,30 @@ def test_a_service_is_only_read() -> None:
     assert sum(service.clock.slept) == pytest.approx((recording.requests - 1) / 4)
 
 
-def test_what_was_recorded_is_verified_with_its_draft(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The service keeps every promise that was drafted from it."""
-    service, folder = RecordedService(), tmp_path_factory.mktemp("drafts")
-    recording = _record(service)
-
+def _write(recording: Recording, folder: Path) -> None:
     collection = Collection(None, recording.metrics_path, recording.size_bytes, recording.seconds)
     (folder / "metrics.txt").write_text(draft_metrics(recording.scrapes, collection).text)
     (folder / "health.schema.json").write_text(draft_schema(recording.bodies, title="Health"))
-    run = service.verify(contracts=folder)
+
+
+def test_what_was_recorded_is_verified_with_its_draft(tmp_path: Path) -> None:
+    """The service keeps every promise that was drafted from it."""
+    service = RecordedService()
+    _write(_record(service), tmp_path)
+
+    run = service.verify(contracts=tmp_path)
 
     assert run.outcome.findings == ()
     assert exit_status(run.outcome, "error") == VERIFIED
+
+
+def test_a_draft_leaves_to_lint_what_only_people_know(tmp_path: Path) -> None:
+    """The contracts agree with themselves; the one error is the list of states, of which one was seen."""
+    _write(_record(RecordedService()), tmp_path)
+
+    part = contracts_part(load_contracts(tmp_path), why_no_code="there is none")
+
+    assert {finding.rule for finding in part.findings if finding.level == "error"} == {"FH003"}
 
 
 def test_the_usual_paths_are_tried() -> None:
