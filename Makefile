@@ -29,8 +29,8 @@ run: setup ## serve the sample catalogue on port 8000 (another: make run PORT=80
 test: setup ## run all the tests
 	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz perf corpus integration
 
-check: setup ## lint, types, and the layers
-	@$(BIN)/nox -s lint typecheck imports
+check: setup ## lint, types, the layers, and the contracts
+	@$(BIN)/nox -s lint typecheck imports contracts
 
 docs: setup ## write what the README takes from the code, and the reference of the contracts
 	@$(BIN)/python scripts/write_settings

@@ -50,6 +50,13 @@ def imports(session: nox.Session) -> None:
 
 
 @nox.session
+def contracts(session: nox.Session) -> None:
+    """Hold the contracts to their form, and against the code, the queries and the docs."""
+    run(session, "prethrift-backend", "contracts", "fmt", "--check")
+    run(session, "prethrift-backend", "contracts", "lint", "--fail-on", "warning")
+
+
+@nox.session
 def unit(session: nox.Session) -> None:
     """Test single parts: no socket, no model, no database; all of them exercise every stable item of the contracts."""
     if session.posargs:  # some of them exercise some of it

@@ -66,6 +66,13 @@ def test_contracts_are_compared_soon(figures: Figures) -> None:
     figures.take("contracts diff, start to exit", took, "s", at_most=1.0)
 
 
+def test_contracts_are_linted_soon(figures: Figures) -> None:
+    """`contracts lint`, the import of the application included, takes two seconds at most."""
+    took = _seconds(lambda: _contracts("lint"))
+
+    figures.take("contracts lint, start to exit", took, "s", at_most=2.0)
+
+
 def test_a_local_process_is_verified_soon(database: str, figures: Figures) -> None:
     """`contracts verify` of a process on this machine takes five seconds at most, at its usual rate of requests."""
     with served_backend(database) as (process, address):
