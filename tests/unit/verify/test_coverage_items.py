@@ -125,14 +125,14 @@ def test_closed_values_of_our_schema_are_found() -> None:
 def test_any_member_and_constants_are_places() -> None:
     """Members of any name share a place; a constant is a list of one."""
     schema = {
-        "properties": {"up": {"const": True}},
+        "properties": {"up": {"const": True}, "word": {"type": "string"}},
         "additionalProperties": {"$ref": "#/$defs/word"},
         "$defs": {"word": {"enum": ["UP", "DOWN"]}},
     }
     closed = ClosedValues(schema)
 
     assert list(closed.promised()) == [("up", "True"), ("{}", "UP"), ("{}", "DOWN")]
-    assert list(closed.found({"up": True, "db": "DOWN", "s3": 7})) == [("up", "True"), ("{}", "DOWN")]
+    assert list(closed.found({"up": True, "word": "UP", "db": "DOWN", "s3": 7})) == [("up", "True"), ("{}", "DOWN")]
 
 
 def test_a_schema_that_refers_to_itself_ends() -> None:

@@ -146,6 +146,14 @@ def test_a_gauge_is_exercised_where_it_is_read(shop: Capture, observer: Coverage
     assert _names(observer, "metrics", "two") == {"shop_stock_items", 'shop_stock_items{kind="coat"}'}
 
 
+def test_a_gauge_that_nobody_has_moved_is_not_exercised(shop: Capture, observer: CoverageObserver) -> None:
+    """Read, it shows 0 before anybody has set it."""
+    shop.telemetry.metrics.gauge("shop_stock_items").labels(kind="hat")
+    render(shop.telemetry.metrics.registry, "")
+
+    assert _names(observer, "metrics") == set()
+
+
 def test_a_gauge_with_a_reader_is_exercised_by_0(shop: Capture, observer: CoverageObserver) -> None:
     """The reader has run, which is what there is to show."""
     shop.telemetry.metrics.observe("shop_stock_items", lambda: {("hat",): 0})
@@ -204,6 +212,8 @@ def test_a_line_exercises_its_event_level_and_fields(shop: Capture, observer: Co
 def test_a_line_that_breaks_its_contract_is_noted_once(shop: Capture, observer: CoverageObserver) -> None:
     """With the test that was first."""
     get_logger("shop.orders").info("order_paid", amount="three")
+    shop.flush()
+    observer.begin("two")
     get_logger("shop.orders").info("order_paid", amount="three")
     shop.telemetry.close()
 
