@@ -73,6 +73,7 @@ def test_a_span_outside_of_its_parent_is_found() -> None:
 
 def test_parents_in_a_circle_end() -> None:
     """Ids that were made up cannot hold the check up."""
-    one, two = work_span("1" * 16, parent_span_id="2" * 16), work_span("2" * 16, parent_span_id="1" * 16)
+    one, two = work_span("1" * 16, parent_span_id="2" * 16), work_span("2" * 16, parent_span_id="3" * 16)
+    three = work_span("3" * 16, parent_span_id="2" * 16)
 
-    assert parent_faults(span_checks(), [one, two]) == []
+    assert parent_faults(span_checks(), [one, two, three]) == []

@@ -86,8 +86,9 @@ def test_a_span_of_two_promises_is_of_none() -> None:
 def test_a_condition_that_the_caller_knows_is_judged() -> None:
     """An error is told by the status alone, whatever else the span says."""
     contract = "# CONTRACT spans 1.0.0\nSPAN a kind=internal scope=*\n  NAME b\n  c int required-if=x\n"
+    twice = contract.replace("required-if=x", "required-if=error") + "  d int required-if=error\n"
     span = work_span(name="b")
 
     assert span_checks(contract).faults(span) == []
     assert [fault.rule for fault in span_checks(contract).faults(span, holds={"x"})] == ["SP004"]
-    assert span_checks().faults(server_span(attributes={"error.type": "x"})) == []
+    assert span_checks(twice).faults(work_span(name="b", attributes={"c": 1})) == []
