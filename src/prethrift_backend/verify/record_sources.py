@@ -23,8 +23,9 @@ from prethrift_backend.verify.otlp_tap import OtlpTap
 from prethrift_backend.verify.record_options import RecordOptions
 from prethrift_backend.verify.records import ObservedSpan, from_sdk, shown
 
-# What a file has from before the run is looked at as well, as far back as this. Arbitrary.
-_PAST_BYTES: Final = 16 * 1024 * 1024
+# What a file has from before the run is looked at as well, as far back as this: some 10,000 lines, which take less than
+# a second. Arbitrary.
+_PAST_BYTES: Final = 4 * 1024 * 1024
 _AGAIN_SECONDS: Final = 1.0  # between two runs of a command that ends by itself; arbitrary
 _END_SECONDS: Final = 5.0
 
