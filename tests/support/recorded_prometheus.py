@@ -25,7 +25,7 @@ groups:
       - record: job:http_requests:rate5m
         expr: sum by (job) (rate(http_requests_total[5m]))
       - alert: ServiceDown
-        expr: up{job="prethrift-backend"} == 0 or absent(up{job="prethrift-backend"})
+        expr: up{job="prethrift-backend",instance!=""} == 0 or absent(up{job="prethrift-backend"})
         for: 2m
         labels:
           severity: page
@@ -90,7 +90,7 @@ class RecordedPrometheus:
             rule(
                 "alerting",
                 "ServiceDown",
-                'up{job="prethrift-backend"} == 0 or absent(up{job="prethrift-backend"})',
+                'up{instance!="",job="prethrift-backend"} == 0 or absent(up{job="prethrift-backend"})',
                 duration=120,
                 labels={"severity": "page"},
             ),

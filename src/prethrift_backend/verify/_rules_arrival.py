@@ -1,4 +1,4 @@
-"""The rules over what Prometheus, Alertmanager and Grafana have of a service (stage 13 of verify)."""
+"""The rules over what Prometheus and Alertmanager have of a service (stage 13 of verify)."""
 
 from __future__ import annotations
 
@@ -133,22 +133,4 @@ NOTIFIER_RULES: Final[tuple[Rule, ...]] = (
 )
 """Those over the way from an alert to a person."""
 
-GRAFANA_RULES: Final[tuple[Rule, ...]] = (
-    Rule(
-        "LV307",
-        "Every dashboard of the repository is there",
-        "error",
-        None,
-        "Runbooks link to it by its uid. Provision the file.",
-    ),
-    Rule(
-        "LV308",
-        "A dashboard has the panels of the repository's",
-        "error",
-        "QUERY",
-        "An older one is provisioned, or somebody has edited it in place. Provision the file again.",
-    ),
-)
-"""Those that a run with ``--grafana`` judges."""
-
-RULES: Final[tuple[Rule, ...]] = (*PROMETHEUS_RULES, *NOTIFIER_RULES, *GRAFANA_RULES)
+RULES: Final[tuple[Rule, ...]] = (*PROMETHEUS_RULES, *NOTIFIER_RULES)

@@ -1,4 +1,4 @@
-"""The interfaces of Prometheus, Alertmanager and Grafana, as far as `verify` reads them: JSON from one origin."""
+"""The interfaces of Prometheus and Alertmanager, as far as `verify` reads them: JSON from one origin."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from prethrift_backend.verify.arrival_api import Api, ArrivalFault, dictionaries
 from prethrift_backend.verify.live_client import LiveUsageError
 from prethrift_backend.verify.promql import Query
 from prethrift_backend.verify.promql_command import sort_paths
-from prethrift_backend.verify.promql_tree import Node, QueryError, parse
+from prethrift_backend.verify.promql_tree import QueryError, parse
 from prethrift_backend.verify.rule_files import RuleFile, read_rule_file
 
 DEFAULT_FOLDER: Final = Path("ops/prometheus")
@@ -136,12 +136,21 @@ def _differences(rule: Query, other: LoadedRule) -> Iterator[tuple[str, str, str
         yield "set of labels", _shown(rule.labels), _shown(other.labels)
 
 
-def _meaning(text: str) -> Node | str:
-    """Return the tree of a query: Prometheus writes it in its own way, with other spaces and parentheses."""
+def _meaning(text: str) -> object:
+    """Return what is the same for two queries that ask the same.
+
+    Prometheus writes a query in its own way: with other spaces and parentheses, and the matchers by name.
+    """
     try:
-        return parse(text)
+        return _in_order(asdict(parse(text)))
     except QueryError:
         return " ".join(text.split())
+
+
+def _in_order(part: object) -> object:
+    if isinstance(part, dict):
+        return {key: sorted(map(str, value)) if key == "matchers" else _in_order(value) for key, value in part.items()}
+    return tuple(map(_in_order, part)) if isinstance(part, tuple) else part
 
 
 def _shown(labels: Mapping[str, str]) -> str:

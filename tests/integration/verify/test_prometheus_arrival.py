@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 from tests.support.alertmanager import CONFIGURATION, AlertmanagerServer
 from tests.support.prometheus import Alerting, PrometheusServer
-from tests.support.verify_targets import SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict
+from tests.support.verify_targets import ROOT, SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict
+from tests.support.waiting import wait_for
+
+from prethrift_backend.verify.arrival_api import Api
+from prethrift_backend.verify.arrival_rules import loaded_rules, read_rules, rule_faults
+from prethrift_backend.verify.live_client import LiveClient
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
 
@@ -100,3 +105,19 @@ def test_this_application_arrives(
 
     assert set(findings) == {"LV306"}
     assert status == 0
+
+
+def test_the_rules_of_this_repository_are_told_from_one_another_as_prometheus_writes_them(tmp_path: Path) -> None:
+    """Prometheus prints every expression in its own form, and each is found to be the one of the file."""
+    files = read_rules([ROOT / "ops" / "prometheus"])
+    paths = tuple(Path(file.path) for file in files)
+    with PrometheusServer(tmp_path, target="127.0.0.1:9", path="/metrics", alerting=Alerting(paths)) as prometheus:
+        client = LiveClient(prometheus.url)
+        api = Api("Prometheus", client, "PROMETHEUS_TOKEN")
+        # The rules come a moment after the server is ready.
+        wait_for(lambda: loaded_rules(api) or None, 30, what="rules of Prometheus")
+        faults = list(rule_faults(files, loaded_rules(api), command=""))
+        client.close()
+
+    assert files
+    assert faults == []
