@@ -151,6 +151,11 @@ def current_signals() -> Signals | None:
     return _configured[-1] if _configured else None
 
 
+def configured_signals() -> tuple[Signals, ...]:
+    """Return the telemetries that are configured and not closed, the default of the process last."""
+    return tuple(_configured)
+
+
 def add_configured(signals: Signals) -> None:
     """Make ``signals`` the default of the process until it is removed."""
     _configured.append(signals)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
-from weakref import ref
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from prethrift_backend.contracts import MetricFamily, MetricsContract
+from prethrift_backend.observability.context import configured_signals
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.verify.coverage_items import buckets_name, value_name
 
@@ -68,22 +68,20 @@ def _counted_names(family: MetricFamily) -> tuple[str, ...]:
 class WatchedMetrics:
     """The metrics that are looked at: those of telemetries, and registries that are nobody's.
 
-    A telemetry's are kept for the test that made it, so that they can be read when it is over; after that only for as
-    long as anybody else keeps them.
+    A telemetry's are kept for the test that made it, so that they can be read when it is over; after that for as long
+    as the telemetry is open. Most tests close theirs, and to read those of thousands of tests would take minutes.
     """
 
     def __init__(self, contract: MetricsContract) -> None:
         self._promised = {family.name: family for family in contract.families}
-        self._fresh: list[MetricSet] = []
-        self._sets: list[ref[MetricSet]] = []
+        self._sets: list[MetricSet] = []
         self._registries: list[tuple[CollectorRegistry, Mapping[_Key, float]]] = []
         self._lock = threading.Lock()
 
     def add(self, metrics: MetricSet) -> None:
         """Watch the families that the contract has as well, with the same promise."""
         with self._lock:
-            self._fresh.append(metrics)
-            self._sets.append(ref(metrics))
+            self._sets.append(metrics)
 
     def add_registry(self, registry: CollectorRegistry) -> None:
         """Watch a registry; what it has counted by now does not count."""
@@ -94,11 +92,11 @@ class WatchedMetrics:
         """Say whether a scrape of this registry is one of what is watched."""
         if any(registry is own for own, _ in self._registries):
             return True
-        return any(metrics.registry is registry for metrics in self._alive())
+        return any(metrics.registry is registry for metrics in self._now())
 
     def counted(self) -> Iterator[Sample]:
         """Yield the samples of what is counted, and not read at a scrape."""
-        for metrics in self._alive():
+        for metrics in self._now():
             for family in metrics.contract.families:
                 bound = metrics.find(family.name)
                 if bound is not None and not bound.is_read and self._is_promised(family):
@@ -108,14 +106,14 @@ class WatchedMetrics:
                 yield from (one._replace(value=one.value - before.get(_key(one), 0.0)) for one in metric.samples)
 
     def let_go(self) -> None:
-        """Keep nothing alive any longer."""
+        """Keep only what belongs to a telemetry that is open."""
+        still_open = {id(signals.metrics) for signals in configured_signals()}
         with self._lock:
-            self._fresh.clear()
-            self._sets = [one for one in self._sets if one() is not None]
+            self._sets = [metrics for metrics in self._sets if id(metrics) in still_open]
 
-    def _alive(self) -> list[MetricSet]:
+    def _now(self) -> list[MetricSet]:
         with self._lock:
-            return [metrics for one in self._sets if (metrics := one()) is not None]
+            return list(self._sets)
 
     def _is_promised(self, family: MetricFamily) -> bool:
         """Say whether the family is the contract's: a test may have made a contract of its own."""

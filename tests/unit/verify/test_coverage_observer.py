@@ -178,7 +178,7 @@ def test_metrics_of_a_test_are_not_kept(observer: CoverageObserver, folder: Path
         pass
     observer.end()
 
-    assert observer._watched._fresh == []
+    assert observer._watched._sets == []
 
 
 def test_a_registry_of_another_library_is_watched(observer: CoverageObserver) -> None:
