@@ -1,6 +1,7 @@
 """A running service against its contracts: the stages of ``prethrift-backend contracts verify URL``.
 
-Nothing but GET, HEAD and one PROPFIND (which RFC 4918 calls safe) is sent, to one origin, a bounded number of times.
+Unless a probe or an injection is asked for, nothing but GET, HEAD and one PROPFIND (which RFC 4918 calls safe) is sent,
+to one origin, a bounded number of times.
 What the service shows ends as passed or failed; what it does not show ends as not observed, with the reason, and a run
 that has seen too little is inconclusive and never a success.
 

@@ -1,7 +1,9 @@
 """An application that runs in this process and is asked without a socket: ``verify --app module:attribute``.
 
 Its lifespan and its requests run on an event loop on a thread of their own; the stages ask it as they ask a service.
-What it logs and traces is observed where it is made, so that neither a log file nor a receiver is needed.
+What it logs and traces is observed where it is made, so that neither a log file nor a receiver is needed. What a server
+adds is not seen: the parser of HTTP, TLS, several workers. This package's own application has no database here, and is
+right to say so.
 """
 
 from __future__ import annotations

@@ -79,6 +79,8 @@ def _options(arguments: argparse.Namespace) -> LiveOptions:
     )
 
     is_arrival = arguments.prometheus or arguments.alertmanager
+    if arguments.rules and not is_arrival:
+        raise ContractError("--rules says what is to be loaded: give --prometheus or --alertmanager, which load it")
     return LiveOptions(
         limits=LiveLimits(arguments.max_requests, arguments.timeout, arguments.rate),
         tokens=_tokens(arguments.token),

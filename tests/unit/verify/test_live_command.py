@@ -138,6 +138,9 @@ def test_an_interrupted_run_ends_with_130_and_its_reports(
         ("--released", "/nowhere"),
         ("--prometheus", "http://prometheus.test", "--rules", "/nowhere"),
         ("--app", "a:b"),
+        ("--rules", "rules.yml"),
+        ("--inject",),
+        ("--down", "true", "--up", "true"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
