@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -112,19 +113,20 @@ def _verify(change: Change, tree: Tree) -> Report:
 
 def _verify_shop(change: Change, tree: Tree) -> Report:
     with _shop(tree, change.fault) as port:
-        return _in_process(tree, "verify", f"http://{LOOPBACK}:{port}", *_of_shop())
+        return _in_process(tree, "verify", f"http://{LOOPBACK}:{port}", "--probe", *_of_shop())
 
 
 def _verify_two_shops(_change: Change, tree: Tree) -> Report:
     """Put two workers behind one address; each has counted what came to it alone."""
     with _shop(tree) as one, _shop(tree) as other, alternating([one, other]) as port:
-        httpx.get(f"http://{LOOPBACK}:{one}/unknown", trust_env=False)
+        for asked in (one, one, other):
+            httpx.get(f"http://{LOOPBACK}:{asked}/unknown", trust_env=False)
         return _in_process(tree, "verify", f"http://{LOOPBACK}:{port}", *_of_shop())
 
 
 def _of_shop() -> tuple[str, ...]:
     paths = ("--live-path", "/livez", "--ready-path", "/readyz", "--health-path", "/healthz")
-    return ("--contracts", f"{_SHOP}/contracts", "--probe", *paths, *OPTIONS)
+    return ("--contracts", f"{_SHOP}/contracts", *paths, *OPTIONS)
 
 
 @contextlib.contextmanager
@@ -148,7 +150,10 @@ def _verify_backend(_change: Change, tree: Tree) -> Report:
     try:
         with ServerProcess(command, environ=_environment(tree), directory=tree.root) as process:
             process.wait_for(lambda: _is_settled(folder), _START_SECONDS, what="an answer of /health")
-            return _in_process(tree, "verify", _address(folder), *_options_of_backend(folder, tap))
+            try:
+                return _in_process(tree, "verify", _address(folder), *_options_of_backend(folder, tap))
+            finally:
+                process.send(signal.SIGKILL)  # its end is not what is asked: it would wait for a collector that is gone
     finally:
         shutil.rmtree(folder)
 
