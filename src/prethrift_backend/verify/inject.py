@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 from prethrift_backend.verify import inject_outage, scrape_checks
 from prethrift_backend.verify.findings import Place
 from prethrift_backend.verify.health_checks import PROBE_SECONDS_MAX
+from prethrift_backend.verify.inject_scrapes import check_runs, new_series, parsed, scrape_fault, total
 from prethrift_backend.verify.inject_wire import SocketWire, Wire, WireAnswer, WireRequest
 from prethrift_backend.verify.live_client import LiveUsageError
 from prethrift_backend.verify.live_context import LiveContext
 from prethrift_backend.verify.live_items import listed
 from prethrift_backend.verify.live_options import InjectOptions
 from prethrift_backend.verify.live_probe import request_counter
-from prethrift_backend.verify.live_scrape import LiveSample, Scrape, read_scrape
+from prethrift_backend.verify.live_scrape import Scrape
 
 NUMBER: Final = 15
 _NAME: Final = "inject"
@@ -181,7 +182,7 @@ class _Injection:
         if odd:
             message = f"{len(odd)} of {_BURST} requests for {path} at once had no proper answer"
             self._find("LV140", message, expected="200 or 503", observed=listed(set(odd)))
-        runs = _check_runs(before, after)
+        runs = check_runs(before, after)
         busy = sorted(name for name, count in runs.items() if count > _RUNS_MAX)
         if busy:
             message = f"{_BURST} requests for {path} ran {listed(busy)} up to {max(runs.values()):g} times"
@@ -246,7 +247,7 @@ class _Injection:
         tokens = self.run.options.tokens
         secret = ((b"authorization", f"Bearer {tokens.metrics}".encode()),) if tokens.metrics else ()
         answers = self.wire.burst([WireRequest(self.run.metrics_path, headers=secret)] * _SCRAPES)
-        broken = [fault for fault in map(_scrape_fault, answers) if fault]
+        broken = [fault for fault in map(scrape_fault, answers) if fault]
         if broken:
             message = f"{len(broken)} of {_SCRAPES} scrapes at once were not whole: {broken[0]}"
             self._find("LV147", message, expected="a whole scrape each")
@@ -254,7 +255,7 @@ class _Injection:
     # What it comes to.
 
     def _scrape(self) -> Scrape | None:
-        return _parsed(self.ask(self.run.metrics_path))
+        return parsed(self.ask(self.run.metrics_path))
 
     def _compare(self, before: Scrape) -> None:
         after = self._settled(before)
@@ -284,7 +285,7 @@ class _Injection:
 
     def _counted(self, before: Scrape, after: Scrape) -> float:
         family = request_counter(self.run.contract)
-        return self.certain if family is None else _total(after, family.name) - _total(before, family.name)
+        return self.certain if family is None else total(after, family.name) - total(before, family.name)
 
     def _check_count(self, before: Scrape, after: Scrape) -> None:
         counted = self._counted(before, after)
@@ -293,7 +294,7 @@ class _Injection:
             self._find("LV148", message, expected=f"{self.certain} to {self.sent}", observed=counted)
 
     def _check_series(self, before: Scrape, after: Scrape) -> None:
-        new = _new_series(before, after)
+        new = new_series(before, after)
         raw = [sample for sample in new if any(m in value for m in self.marks for value in sample.labels.values())]
         if raw:
             message = f"{len(self.marks)} unknown paths made {len(raw)} series, such as one of {raw[0].name!r}"
@@ -304,51 +305,10 @@ class _Injection:
 
     def _risen(self, before: Scrape, after: Scrape) -> list[tuple[str, float, float]]:
         names = [n for n in before.samples if n.endswith(("_in_progress", "_in_flight")) and before.types[n] == "gauge"]
-        levels = [(name, _total(before, name), _total(after, name), 0) for name in names]
+        levels = [(name, total(before, name), total(after, name), 0) for name in names]
         files = "process_open_fds"
-        levels.append((files, _total(before, files), _total(after, files), _FILES_SLACK))
+        levels.append((files, total(before, files), total(after, files), _FILES_SLACK))
         return [(name, was, now) for name, was, now, slack in levels if now > was + slack]
 
     def _find(self, rule: str, message: str, *, expected: str | None = None, observed: object = None) -> None:
         self.run.ledger.find(rule, "live", INJECT_ITEM, message, expected=expected, observed=observed)
-
-
-def _check_runs(before: Scrape | None, after: Scrape | None) -> Mapping[str, float]:
-    """Return how often each check of health has run between two scrapes, where the service counts that."""
-    runs: dict[str, float] = {}
-    for sign, scrape in ((-1, before), (1, after)):
-        for sample in () if scrape is None else scrape.samples.get("health_checks_total", ()):
-            name = sample.labels.get("check", "")
-            runs[name] = runs.get(name, 0.0) + sign * sample.value
-    return runs
-
-
-def _parsed(answer: WireAnswer) -> Scrape | None:
-    if answer.status != 200:
-        return None
-    try:
-        return read_scrape(answer.body.decode())
-    except ValueError:
-        return None
-
-
-def _scrape_fault(answer: WireAnswer) -> str | None:
-    if answer.status != 200:
-        return f"answered {answer.status}"
-    scrape = _parsed(answer)
-    if scrape is None or not scrape.samples:
-        return "it cannot be read"
-    return f"said twice: {listed(scrape.repeated)}" if scrape.repeated else None
-
-
-def _total(scrape: Scrape, name: str) -> float:
-    return sum(sample.value for sample in scrape.samples.get(name, ()))
-
-
-def _new_series(before: Scrape, after: Scrape) -> Sequence[LiveSample]:
-    old = {sample.key for sample in _all(before)}
-    return [sample for sample in _all(after) if sample.key not in old]
-
-
-def _all(scrape: Scrape) -> Iterator[LiveSample]:
-    return (sample for samples in scrape.samples.values() for sample in samples)
