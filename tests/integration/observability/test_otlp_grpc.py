@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from google.protobuf.any_pb2 import Any as Packed  # type: ignore[import-untyped]  # published without types
+from google.protobuf.any_pb2 import Any as Packed
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # the same
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # the same
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (

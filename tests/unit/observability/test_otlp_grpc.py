@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.any_pb2 import Any as Packed  # type: ignore[import-untyped]  # published without types
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # the same
+from google.protobuf.any_pb2 import Any as Packed
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # published without types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # the same
 
 from prethrift_backend.exceptions import ConfigurationError
