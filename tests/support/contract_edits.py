@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from prethrift_backend.verify.diff import diff_contracts
-from prethrift_backend.verify.diff_baseline import ContractTexts, read_folder
-from prethrift_backend.verify.diff_consumers import ConsumerIndex
+from prethrift_backend.verify.diff.baseline import ContractTexts, read_folder
+from prethrift_backend.verify.diff.comparison import diff_contracts
+from prethrift_backend.verify.diff.consumers import ConsumerIndex
 from prethrift_backend.verify.findings import Finding
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"

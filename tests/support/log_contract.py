@@ -11,8 +11,8 @@ import orjson
 
 from prethrift_backend.contracts import LogField, ValueType, load_logs
 from prethrift_backend.observability import redact
-from prethrift_backend.verify.log_checks import LogChecks
-from prethrift_backend.verify.records import RecordFault
+from prethrift_backend.verify.records.log_checks import LogChecks
+from prethrift_backend.verify.records.values import RecordFault
 
 CONTRACT = load_logs()
 CHECKS = LogChecks(CONTRACT)

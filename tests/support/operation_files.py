@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tests.support.contract_edits import CONTRACTS, Edit
 
-from prethrift_backend.verify.diff import diff_contracts
-from prethrift_backend.verify.diff_baseline import ContractTexts, read_folder
-from prethrift_backend.verify.diff_files import FilePair, FileTexts
+from prethrift_backend.verify.diff.baseline import ContractTexts, read_folder
+from prethrift_backend.verify.diff.comparison import diff_contracts
+from prethrift_backend.verify.diff.files import FilePair, FileTexts
 from prethrift_backend.verify.findings import Finding
 
 ROOT = Path(__file__).parents[2]

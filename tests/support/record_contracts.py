@@ -9,9 +9,9 @@ import orjson
 
 from prethrift_backend.contracts import parse_spans
 from prethrift_backend.contracts.log_parser import parse_logs
-from prethrift_backend.verify.log_checks import LogChecks
-from prethrift_backend.verify.records import ObservedEvent, ObservedSpan
-from prethrift_backend.verify.span_checks import SpanChecks
+from prethrift_backend.verify.records.log_checks import LogChecks
+from prethrift_backend.verify.records.span_checks import SpanChecks
+from prethrift_backend.verify.records.values import ObservedEvent, ObservedSpan
 
 LOGS = """\
 # CONTRACT logs 1.0.0

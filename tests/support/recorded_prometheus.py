@@ -11,7 +11,7 @@ import httpx
 import respx
 from tests.support.recorded_service import URL, RecordedService
 
-from prethrift_backend.verify.live_scrape import read_scrape
+from prethrift_backend.verify.live.scrape import read_scrape
 
 PROMETHEUS = "http://prometheus.test:9090"
 ALERTMANAGER = "http://alertmanager.test:9093"

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from prethrift_backend.verify.live import LiveOptions, LiveRun, verify_live
-from prethrift_backend.verify.live_client import LiveClock
+from prethrift_backend.verify.live.client import LiveClock
+from prethrift_backend.verify.live.run import LiveOptions, LiveRun, verify_live
 
 RECORDED = Path(__file__).parents[1] / "unit" / "verify" / "recorded"
 CONTRACTS = RECORDED / "contracts"

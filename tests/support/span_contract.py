@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from prethrift_backend.contracts import SpanPromise, load_spans, parse_spans
 from prethrift_backend.observability import Redactor
-from prethrift_backend.verify.records import ObservedSpan, from_sdk
-from prethrift_backend.verify.span_checks import SpanChecks
+from prethrift_backend.verify.records.span_checks import SpanChecks
+from prethrift_backend.verify.records.values import ObservedSpan, from_sdk
 
 _REDACTOR = Redactor()
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from prethrift_backend.contracts import load_logs
-from prethrift_backend.verify.lint_events import EventChecks
-from prethrift_backend.verify.lint_source import read_source
+from prethrift_backend.verify.lint.events import EventChecks
+from prethrift_backend.verify.lint.source import read_source
 
 SOURCE = read_source(Path(__file__).parents[2] / "src" / "prethrift_backend", "prethrift_backend", without=["verify"])
 CHECKS = EventChecks(load_logs(), SOURCE, SOURCE)

@@ -11,18 +11,15 @@ import argparse
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from prethrift_backend.verify import (
-    alert_command,
-    coverage_command,
-    diff_command,
-    docs_command,
-    format_command,
-    lint_command,
-    live_command,
-    promql_command,
-    record_command,
-    rules_command,
-)
+from prethrift_backend.verify import format_command, rules_command
+from prethrift_backend.verify.alerts import command as alert_command
+from prethrift_backend.verify.coverage import command as coverage_command
+from prethrift_backend.verify.diff import command as diff_command
+from prethrift_backend.verify.lint import command as lint_command
+from prethrift_backend.verify.live import command as live_command
+from prethrift_backend.verify.promql import command as promql_command
+from prethrift_backend.verify.recording import command as record_command
+from prethrift_backend.verify.reference import command as docs_command
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

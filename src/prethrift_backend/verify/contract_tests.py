@@ -27,11 +27,11 @@ from prethrift_backend.verify._human import finding_lines
 from prethrift_backend.verify.application import OWN_REFERENCE, load_application
 from prethrift_backend.verify.exceptions import apply_exceptions, load_exceptions
 from prethrift_backend.verify.findings import Excused, Finding, Item, Outcome, Signal
-from prethrift_backend.verify.health_checks import HealthPaths
-from prethrift_backend.verify.lint import Part, as_outcome, code_rules, contracts_part
-from prethrift_backend.verify.lint_code import CodeChecks
-from prethrift_backend.verify.live_application import verify_application
-from prethrift_backend.verify.live_options import LiveOptions, LiveTokens
+from prethrift_backend.verify.lint.code import CodeChecks
+from prethrift_backend.verify.lint.outcome import Part, as_outcome, code_rules, contracts_part
+from prethrift_backend.verify.live.application import verify_application
+from prethrift_backend.verify.live.health_checks import HealthPaths
+from prethrift_backend.verify.live.options import LiveOptions, LiveTokens
 from prethrift_backend.verify.reports import presentable
 from prethrift_backend.verify.verdict import Run, counts_as_failure
 

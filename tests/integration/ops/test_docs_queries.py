@@ -11,8 +11,8 @@ import pytest
 from tests.support.seed_queries import AS_GIVEN
 
 from prethrift_backend.contracts import load_metrics
-from prethrift_backend.verify.promql import Known, Query, lint_query
-from prethrift_backend.verify.rule_files import know_rules, lint_rule_files, parse_rule_file, read_rule_file
+from prethrift_backend.verify.promql.checks import Known, Query, lint_query
+from prethrift_backend.verify.promql.rule_files import know_rules, lint_rule_files, parse_rule_file, read_rule_file
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
 

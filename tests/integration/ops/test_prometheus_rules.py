@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from prethrift_backend.contracts import load_metrics
-from prethrift_backend.verify.alert_tests import check_alerts
-from prethrift_backend.verify.promql import Known, Query, lint_query
-from prethrift_backend.verify.promql_command import sort_paths
-from prethrift_backend.verify.promql_yaml import YamlValue, read_yaml
-from prethrift_backend.verify.rule_files import know_rules, read_rule_file
-from prethrift_backend.verify.scrape_configs import scrape_jobs
+from prethrift_backend.verify.alerts.tests import check_alerts
+from prethrift_backend.verify.promql.checks import Known, Query, lint_query
+from prethrift_backend.verify.promql.command import sort_paths
+from prethrift_backend.verify.promql.rule_files import know_rules, read_rule_file
+from prethrift_backend.verify.promql.scrape_configs import scrape_jobs
+from prethrift_backend.verify.promql.yaml import YamlValue, read_yaml
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
 

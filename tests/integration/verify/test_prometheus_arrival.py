@@ -12,9 +12,9 @@ from tests.support.prometheus import Alerting, PrometheusServer
 from tests.support.verify_targets import ROOT, SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict
 from tests.support.waiting import wait_for
 
-from prethrift_backend.verify.arrival_api import Api
-from prethrift_backend.verify.arrival_rules import loaded_rules, read_rules, rule_faults
-from prethrift_backend.verify.live_client import LiveClient
+from prethrift_backend.verify.arrival.api import Api
+from prethrift_backend.verify.arrival.rules import loaded_rules, read_rules, rule_faults
+from prethrift_backend.verify.live.client import LiveClient
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
 

@@ -22,11 +22,11 @@ from opentelemetry.trace import SpanContext, SpanKind
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_for
 
-from prethrift_backend.verify.live_client import LiveUsageError
-from prethrift_backend.verify.otlp_tap import OtlpTap
-from prethrift_backend.verify.record_options import RecordOptions
-from prethrift_backend.verify.record_sources import LogCommand, LogFile, MemoryRecords, opened_sources
-from prethrift_backend.verify.records import from_sdk
+from prethrift_backend.verify.live.client import LiveUsageError
+from prethrift_backend.verify.records.options import RecordOptions
+from prethrift_backend.verify.records.otlp_tap import OtlpTap
+from prethrift_backend.verify.records.sources import LogCommand, LogFile, MemoryRecords, opened_sources
+from prethrift_backend.verify.records.values import from_sdk
 
 SOON_SECONDS = 20.0
 SPAN = ReadableSpan(

@@ -6,8 +6,8 @@ import subprocess
 
 from tests.support.verify_targets import COMMAND
 
-from prethrift_backend.verify.live_application import verify_application
-from prethrift_backend.verify.live_options import LiveOptions
+from prethrift_backend.verify.live.application import verify_application
+from prethrift_backend.verify.live.options import LiveOptions
 
 
 def test_this_application_is_verified_with_its_lines_and_spans() -> None:

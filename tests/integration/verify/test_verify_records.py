@@ -18,10 +18,10 @@ from tests.support.foreign_shop import app as shop
 from tests.support.processes import ServerProcess, free_port
 
 from prethrift_backend.verify.findings import Outcome
-from prethrift_backend.verify.health_checks import HealthPaths
-from prethrift_backend.verify.live import LiveOptions, verify_live
-from prethrift_backend.verify.live_client import LiveLimits
-from prethrift_backend.verify.record_options import RecordOptions
+from prethrift_backend.verify.live.client import LiveLimits
+from prethrift_backend.verify.live.health_checks import HealthPaths
+from prethrift_backend.verify.live.run import LiveOptions, verify_live
+from prethrift_backend.verify.records.options import RecordOptions
 from prethrift_backend.verify.verdict import exit_status
 
 ROOT = Path(__file__).parents[3]

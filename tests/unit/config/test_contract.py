@@ -4,7 +4,7 @@ import pytest
 
 from prethrift_backend.config import SettingPromise, Settings, describe_fields
 from prethrift_backend.contracts import load_settings_contract
-from prethrift_backend.verify.lint_setting_model import check_settings_model
+from prethrift_backend.verify.lint.setting_model import check_settings_model
 
 CONTRACT = load_settings_contract()
 

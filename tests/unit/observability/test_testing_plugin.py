@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[3] / "src" / "prethrift_backend"
 PLUGIN = SOURCE / "pytest_plugin.py"
 # Loaded by name, or by the plugin where its options ask for it.
 OTHER_PLUGINS = {
-    SOURCE / "verify" / name for name in ("contract_tests.py", "coverage_app_plugin.py", "coverage_plugin.py")
+    SOURCE / "verify" / name for name in ("contract_tests.py", "coverage/app_plugin.py", "coverage/plugin.py")
 }
 
 
@@ -104,7 +104,7 @@ def test_only_plugins_import_pytest() -> None:
 @pytest.mark.parametrize("plugin", sorted(OTHER_PLUGINS), ids=lambda path: path.stem)
 def test_nothing_imports_the_other_plugins(plugin: Path) -> None:
     """A module of the package that imported one would need a test runner; the plugin that pytest loads does so late."""
-    name = f"prethrift_backend.verify.{plugin.stem}"
+    name = ".".join(("prethrift_backend", *plugin.relative_to(SOURCE).with_suffix("").parts))
     importers = {path for path in SOURCE.rglob("*.py") if name in _imports(path)}
 
     assert importers <= {PLUGIN, *OTHER_PLUGINS}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.support.promql_cases import RIGHT
 
-from prethrift_backend.verify.alert_mutants import MutantError, mutants
-from prethrift_backend.verify.promql_query import Query
-from prethrift_backend.verify.promql_tree import parse
+from prethrift_backend.verify.alerts.mutants import MutantError, mutants
+from prethrift_backend.verify.promql.query import Query
+from prethrift_backend.verify.promql.tree import parse
 
 
 def _made(text: str, *, for_seconds: float = 0) -> dict[str, str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from prethrift_backend.verify.alert_cases import is_test_file, read_test_file
-from prethrift_backend.verify.alert_tests import check_alerts
+from prethrift_backend.verify.alerts.cases import is_test_file, read_test_file
+from prethrift_backend.verify.alerts.tests import check_alerts
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.rule_files import read_rule_file
+from prethrift_backend.verify.promql.rule_files import read_rule_file
 
 RULES = """\
 groups:

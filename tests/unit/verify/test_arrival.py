@@ -21,13 +21,13 @@ from tests.support.recorded_prometheus import (
 from tests.support.recorded_service import RecordedService
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify import _rules_arrival
-from prethrift_backend.verify.arrival_routes import parse_matchers, ways
-from prethrift_backend.verify.arrival_rules import read_rules
-from prethrift_backend.verify.live_client import LiveLimits, LiveUsageError
-from prethrift_backend.verify.live_options import ArrivalOptions, LiveOptions, LiveRun, LiveTokens
-from prethrift_backend.verify.live_scrape import read_scrape
-from prethrift_backend.verify.live_versions import parse_range
+from prethrift_backend.verify.arrival.routes import parse_matchers, ways
+from prethrift_backend.verify.arrival.rules import read_rules
+from prethrift_backend.verify.live.client import LiveLimits, LiveUsageError
+from prethrift_backend.verify.live.options import ArrivalOptions, LiveOptions, LiveRun, LiveTokens
+from prethrift_backend.verify.live.scrape import read_scrape
+from prethrift_backend.verify.live.versions import parse_range
+from prethrift_backend.verify.rules import arrival as _rules_arrival
 from prethrift_backend.verify.verdict import INCONCLUSIVE, VERIFIED, VIOLATED, exit_status
 
 Change = Callable[[RecordedPrometheus], object]

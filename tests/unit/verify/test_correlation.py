@@ -9,7 +9,8 @@ import httpx
 import pytest
 from tests.support.record_contracts import line, log_checks, server_span
 
-from prethrift_backend.verify.correlation import (
+from prethrift_backend.verify.live.client import LiveClient, LiveClock, LiveLimits
+from prethrift_backend.verify.records.correlation import (
     SentRequest,
     answer_faults,
     exemplar_faults,
@@ -18,9 +19,8 @@ from prethrift_backend.verify.correlation import (
     send,
     span_faults,
 )
-from prethrift_backend.verify.live_client import LiveClient, LiveClock, LiveLimits
-from prethrift_backend.verify.record_options import Trust
-from prethrift_backend.verify.records import ObservedLink, ObservedSpan, read_line
+from prethrift_backend.verify.records.options import Trust
+from prethrift_backend.verify.records.values import ObservedLink, ObservedSpan, read_line
 
 SENT_TRACE, SENT_SPAN, OWN_TRACE, OTHER = "a" * 32, "b" * 16, "c" * 32, "d" * 32
 CONTINUED = SentRequest("verify-1", SENT_TRACE, SENT_SPAN, 404, "verify-1", SENT_TRACE)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from prethrift_backend.verify.coverage import Selected, outcome_of, select, summary_lines, table_lines
-from prethrift_backend.verify.coverage_items import CoverageItem
-from prethrift_backend.verify.coverage_record import CoverageRecord, TestFault
+from prethrift_backend.verify.coverage.items import CoverageItem
+from prethrift_backend.verify.coverage.judgement import Selected, outcome_of, select, summary_lines, table_lines
+from prethrift_backend.verify.coverage.record import CoverageRecord, TestFault
 from prethrift_backend.verify.findings import Place
 from prethrift_backend.verify.verdict import exit_status
 

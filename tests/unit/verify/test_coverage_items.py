@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from prethrift_backend.contracts import load_contracts, load_health_schema
-from prethrift_backend.verify.coverage_items import EVERY_LINE, coverage_items
-from prethrift_backend.verify.coverage_schema import ClosedValues
+from prethrift_backend.verify.coverage.items import EVERY_LINE, coverage_items
+from prethrift_backend.verify.coverage.schema import ClosedValues
 from prethrift_backend.verify.items import items_of
-from prethrift_backend.verify.log_checks import ANY_LINE
+from prethrift_backend.verify.records.log_checks import ANY_LINE
 
 METRICS = """\
 # CONTRACT metrics 1.0.0

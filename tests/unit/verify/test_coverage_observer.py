@@ -21,8 +21,8 @@ from prethrift_backend.observability import get_logger, get_tracer
 from prethrift_backend.observability.exposition import render
 from prethrift_backend.observability.observing import observed_by
 from prethrift_backend.observability.testing import Capture, capture_telemetry
-from prethrift_backend.verify.coverage_observer import OUTSIDE, CoverageObserver
-from prethrift_backend.verify.coverage_taps import listening
+from prethrift_backend.verify.coverage.observer import OUTSIDE, CoverageObserver
+from prethrift_backend.verify.coverage.taps import listening
 from prethrift_backend.verify.findings import Signal
 
 METRICS = """\

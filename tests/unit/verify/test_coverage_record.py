@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.coverage_record import (
+from prethrift_backend.verify.coverage.record import (
     CoverageRecord,
     TestFault,
     digests_of,

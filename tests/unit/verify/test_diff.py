@@ -23,9 +23,9 @@ from tests.support.contract_edits import (
 )
 
 from prethrift_backend.contracts import load_metrics
-from prethrift_backend.verify.diff import diff_contracts
-from prethrift_backend.verify.diff_baseline import ContractTexts, read_folder
-from prethrift_backend.verify.diff_consumers import read_consumers
+from prethrift_backend.verify.diff.baseline import ContractTexts, read_folder
+from prethrift_backend.verify.diff.comparison import diff_contracts
+from prethrift_backend.verify.diff.consumers import read_consumers
 from prethrift_backend.verify.rules import RULES
 
 M, L, S, C = "metrics.txt", "logs.txt", "spans.txt", "settings.txt"

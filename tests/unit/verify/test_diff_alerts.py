@@ -22,11 +22,11 @@ from tests.support.operation_files import (
 
 from prethrift_backend.cli import main
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify import promql_tree
-from prethrift_backend.verify.diff_alerts import AlertSide, diff_alerts
-from prethrift_backend.verify.diff_files import read_files
+from prethrift_backend.verify.diff.alerts import AlertSide, diff_alerts
+from prethrift_backend.verify.diff.files import read_files
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.rule_files import parse_rule_file
+from prethrift_backend.verify.promql import tree as promql_tree
+from prethrift_backend.verify.promql.rule_files import parse_rule_file
 
 SHOP = Path(__file__).parents[2] / "support" / "foreign_shop"
 ERRORS = "alert: HighErrorRate"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.diff_baseline import read_against, read_folder, read_revision
+from prethrift_backend.verify.diff.baseline import read_against, read_folder, read_revision
 
 METRICS = "# CONTRACT metrics 1.0.0\n"
 

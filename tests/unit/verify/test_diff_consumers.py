@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.diff_consumers import Use, read_consumers
-from prethrift_backend.verify.reference_markdown import MARK
+from prethrift_backend.verify.diff.consumers import Use, read_consumers
+from prethrift_backend.verify.reference.markdown import MARK
 
 RULES = """groups:
 - name: backend

@@ -15,8 +15,8 @@ from tests.support.contract_edits import CONTRACTS, Edit, swap, within
 from tests.support.health_bodies import changed_schema, make_body
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.diff_health import diff_health, read_health_schema
-from prethrift_backend.verify.diff_schema import compare, read_schema
+from prethrift_backend.verify.diff.health import diff_health, read_health_schema
+from prethrift_backend.verify.diff.schema import compare, read_schema
 
 TEXT = (CONTRACTS / "health.schema.json").read_text(encoding="utf-8")
 SCHEMA = json.loads(TEXT)

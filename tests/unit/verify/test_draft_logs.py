@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from prethrift_backend.contracts import LogsContract, load_logs, parse_logs
 from prethrift_backend.contracts.formatting import format_contract
-from prethrift_backend.verify.draft_logs import draft_logs
-from prethrift_backend.verify.draft_metrics import Draft
-from prethrift_backend.verify.log_checks import LogChecks
+from prethrift_backend.verify.recording.logs import draft_logs
+from prethrift_backend.verify.recording.metrics import Draft
+from prethrift_backend.verify.records.log_checks import LogChecks
 
 TIME = "2026-01-02T03:04:05.678Z"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

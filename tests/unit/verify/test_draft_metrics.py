@@ -21,11 +21,11 @@ from prometheus_client.registry import Collector
 
 from prethrift_backend.contracts import MetricsContract, find_contracts, load_metrics, parse_metrics
 from prethrift_backend.contracts.formatting import format_contract
-from prethrift_backend.verify import scrape_checks
-from prethrift_backend.verify.draft_labels import room
-from prethrift_backend.verify.draft_metrics import Collection, Draft, draft_metrics
-from prethrift_backend.verify.live_items import Ledger
-from prethrift_backend.verify.live_scrape import Scrape, read_scrape
+from prethrift_backend.verify.live import scrape_checks
+from prethrift_backend.verify.live.items import Ledger
+from prethrift_backend.verify.live.scrape import Scrape, read_scrape
+from prethrift_backend.verify.recording.labels import room
+from prethrift_backend.verify.recording.metrics import Collection, Draft, draft_metrics
 
 TAKEN = Collection("shop", "/metrics", 1000, 0.01)
 

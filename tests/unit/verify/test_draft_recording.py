@@ -11,12 +11,12 @@ import pytest
 from tests.support.recorded_service import TEXT_TYPE, URL, RecordedService, Reply, SteppedClock
 
 from prethrift_backend.contracts import load_contracts
-from prethrift_backend.verify.draft_metrics import Collection, draft_metrics
-from prethrift_backend.verify.draft_recording import NothingSeenError, Recording, RecordOptions, record_service
-from prethrift_backend.verify.draft_schema import draft_schema
-from prethrift_backend.verify.lint import contracts_part
-from prethrift_backend.verify.live_client import LiveLimits
-from prethrift_backend.verify.live_options import LiveTokens
+from prethrift_backend.verify.lint.outcome import contracts_part
+from prethrift_backend.verify.live.client import LiveLimits
+from prethrift_backend.verify.live.options import LiveTokens
+from prethrift_backend.verify.recording.metrics import Collection, draft_metrics
+from prethrift_backend.verify.recording.schema import draft_schema
+from prethrift_backend.verify.recording.service import NothingSeenError, Recording, RecordOptions, record_service
 from prethrift_backend.verify.verdict import VERIFIED, exit_status
 
 TOKEN = "s3cr3t-of-the-service"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from tests.support.recorded_service import RecordedService
 
-from prethrift_backend.verify.diff_schema import read_schema
-from prethrift_backend.verify.draft_schema import draft_schema
-from prethrift_backend.verify.health_checks import make_validator
+from prethrift_backend.verify.diff.schema import read_schema
+from prethrift_backend.verify.live.health_checks import make_validator
+from prethrift_backend.verify.recording.schema import draft_schema
 
 SECRET = "AKIAABCDEFGHIJKLMNOP"
 

@@ -12,11 +12,12 @@ import pytest
 from tests.support.counting_service import CountingService
 from tests.support.recorded_service import URL, RecordedService, Reply
 
-from prethrift_backend.verify import _rules_inject, inject_outage
-from prethrift_backend.verify.inject import check_allowed
-from prethrift_backend.verify.inject_wire import WireAnswer, WireRequest
-from prethrift_backend.verify.live_client import LiveUsageError
-from prethrift_backend.verify.live_options import InjectOptions, LiveOptions, LiveRun
+from prethrift_backend.verify.inject import outage as inject_outage
+from prethrift_backend.verify.inject.stage import check_allowed
+from prethrift_backend.verify.inject.wire import WireAnswer, WireRequest
+from prethrift_backend.verify.live.client import LiveUsageError
+from prethrift_backend.verify.live.options import InjectOptions, LiveOptions, LiveRun
+from prethrift_backend.verify.rules import inject as _rules_inject
 from prethrift_backend.verify.verdict import INCONCLUSIVE, VERIFIED, VIOLATED, exit_status
 
 CHECKS = 'health_checks_total{check="database",result="healthy"}'

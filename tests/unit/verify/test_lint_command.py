@@ -14,7 +14,7 @@ import pytest
 from tests.support.contract_edits import CONTRACTS
 
 from prethrift_backend.cli import main
-from prethrift_backend.verify._rules_lint import RULES
+from prethrift_backend.verify.rules.lint import RULES
 
 SHOP = Path(__file__).parents[2] / "support" / "foreign_shop" / "contracts"
 SHOP_APP = "tests.support.foreign_shop.app:app"

@@ -10,9 +10,9 @@ import pytest
 from tests.support.contract_edits import CONTRACTS, Edit, append, both, swap, within
 
 from prethrift_backend.contracts import load_contracts
-from prethrift_backend.verify._rules_lint import RULES
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.lint_contracts import lint_contracts
+from prethrift_backend.verify.lint.contracts import lint_contracts
+from prethrift_backend.verify.rules.lint import RULES
 
 METRICS, LOGS, SPANS, SETTINGS = "metrics.txt", "logs.txt", "spans.txt", "settings.txt"
 HEALTH = "health.schema.json"

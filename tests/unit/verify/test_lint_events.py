@@ -6,8 +6,8 @@ import pytest
 
 from prethrift_backend.contracts import parse_logs
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.lint_events import EventChecks
-from prethrift_backend.verify.lint_source import Source, read_module
+from prethrift_backend.verify.lint.events import EventChecks
+from prethrift_backend.verify.lint.source import Source, read_module
 
 CONTRACT = parse_logs(
     """# CONTRACT logs 1.0.0

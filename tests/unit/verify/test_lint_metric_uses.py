@@ -6,8 +6,8 @@ import pytest
 
 from prethrift_backend.contracts import parse_metrics
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.lint_metric_uses import MetricUses
-from prethrift_backend.verify.lint_source import Source, read_module
+from prethrift_backend.verify.lint.metric_uses import MetricUses
+from prethrift_backend.verify.lint.source import Source, read_module
 
 CONTRACT = parse_metrics(
     """# CONTRACT metrics 1.0.0

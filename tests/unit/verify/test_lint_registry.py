@@ -12,7 +12,7 @@ from prethrift_backend.contracts import parse_metrics
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.observability.metrics import MetricSet
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.lint_registry import check_registry, registered_families
+from prethrift_backend.verify.lint.registry import check_registry, registered_families
 
 TEXT = """# CONTRACT metrics 1.0.0
 # HELP parcels_total Sent ones.

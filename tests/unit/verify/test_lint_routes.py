@@ -13,7 +13,7 @@ from tests.support.contract_edits import CONTRACTS
 
 from prethrift_backend.contracts import Contracts, load_contracts
 from prethrift_backend.verify.application_routes import endpoints_of
-from prethrift_backend.verify.lint_routes import check_routes, health_paths, route_items
+from prethrift_backend.verify.lint.routes import check_routes, health_paths, route_items
 
 
 def _contracts(description: str = "The body of /healthz and /healthz/checks/{name}.") -> Contracts:

@@ -12,8 +12,8 @@ from tests.support.contract_edits import CONTRACTS, Edit, append, swap
 
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import SettingsContract, load_settings_contract, parse_settings
-from prethrift_backend.verify.lint_setting_model import check_environment, check_settings_model
-from prethrift_backend.verify.lint_source import Source, read_module
+from prethrift_backend.verify.lint.setting_model import check_environment, check_settings_model
+from prethrift_backend.verify.lint.source import Source, read_module
 
 LINES = (
     "SHOP_PORT int default=8000",

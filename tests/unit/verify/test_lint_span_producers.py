@@ -6,8 +6,8 @@ import pytest
 
 from prethrift_backend.contracts import parse_spans
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.lint_source import Source, read_module
-from prethrift_backend.verify.lint_span_producers import SpanProducers
+from prethrift_backend.verify.lint.source import Source, read_module
+from prethrift_backend.verify.lint.span_producers import SpanProducers
 
 CONTRACT = parse_spans(
     """# CONTRACT spans 1.0.0

@@ -7,8 +7,8 @@ from tests.support.contract_edits import CONTRACTS
 
 from prethrift_backend.contracts import load_contracts
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.lint_source import Source, read_module
-from prethrift_backend.verify.lint_word_lists import check_word_lists
+from prethrift_backend.verify.lint.source import Source, read_module
+from prethrift_backend.verify.lint.word_lists import check_word_lists
 
 
 def _findings(*words: str, base: str = "StrEnum") -> list[Finding]:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.support.recorded_service import CONTRACTS, URL, RecordedService, Reply
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.health_checks import HealthPaths, make_validator
-from prethrift_backend.verify.live import LiveOptions, LiveTokens, verify_live
-from prethrift_backend.verify.live_client import LiveLimits, LiveUsageError, checked_url
+from prethrift_backend.verify.live.client import LiveLimits, LiveUsageError, checked_url
+from prethrift_backend.verify.live.health_checks import HealthPaths, make_validator
+from prethrift_backend.verify.live.run import LiveOptions, LiveTokens, verify_live
 from prethrift_backend.verify.verdict import INCONCLUSIVE, VERIFIED, VIOLATED, exit_status
 
 TOKEN = "s3cr3t-of-the-service"

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from tests.support.foreign_shop import app as shop
 
-from prethrift_backend.verify import live_application
 from prethrift_backend.verify.application import ApplicationError
-from prethrift_backend.verify.health_checks import HealthPaths
-from prethrift_backend.verify.live_application import running, verify_application
-from prethrift_backend.verify.live_options import LiveOptions
+from prethrift_backend.verify.live import application as live_application
+from prethrift_backend.verify.live.application import running, verify_application
+from prethrift_backend.verify.live.health_checks import HealthPaths
+from prethrift_backend.verify.live.options import LiveOptions
 from prethrift_backend.verify.verdict import VERIFIED, VIOLATED, exit_status
 
 SHOP_PATHS = HealthPaths("/livez", "/readyz", "/healthz")

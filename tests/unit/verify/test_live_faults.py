@@ -12,8 +12,8 @@ import httpx
 import pytest
 from tests.support.recorded_service import GET_COUNT, RecordedService, Reply
 
-from prethrift_backend.verify._rules_live import READING_RULES
-from prethrift_backend.verify.live import LiveOptions, LiveTokens
+from prethrift_backend.verify.live.run import LiveOptions, LiveTokens
+from prethrift_backend.verify.rules.live import READING_RULES
 
 Change = Callable[[RecordedService], Any]
 

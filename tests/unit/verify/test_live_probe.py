@@ -9,8 +9,8 @@ import pytest
 from tests.support.counting_service import KNOWN, CountingService, Labels
 from tests.support.recorded_service import RecordedService, Reply
 
-from prethrift_backend.verify._rules_live import READING_RULES, RULES
-from prethrift_backend.verify.live import LiveOptions, LiveRun
+from prethrift_backend.verify.live.run import LiveOptions, LiveRun
+from prethrift_backend.verify.rules.live import READING_RULES, RULES
 
 
 def _probe(service: RecordedService) -> LiveRun:

@@ -15,11 +15,11 @@ import pytest
 from tests.support.record_contracts import line
 from tests.support.recorded_service import CONTRACTS, OPENMETRICS_TYPE, RecordedService, Reply
 
-from prethrift_backend.verify import _rules_records
-from prethrift_backend.verify.live import LiveOptions, LiveRun
-from prethrift_backend.verify.live_client import LiveUsageError
-from prethrift_backend.verify.live_items import Stage
-from prethrift_backend.verify.record_options import RecordOptions
+from prethrift_backend.verify.live.client import LiveUsageError
+from prethrift_backend.verify.live.items import Stage
+from prethrift_backend.verify.live.run import LiveOptions, LiveRun
+from prethrift_backend.verify.records.options import RecordOptions
+from prethrift_backend.verify.rules import records as _rules_records
 from prethrift_backend.verify.verdict import exit_status
 
 LOGS = """\

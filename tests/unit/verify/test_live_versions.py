@@ -10,8 +10,8 @@ import pytest
 from tests.support.recorded_service import CONTRACTS, RecordedService
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.live_options import LiveOptions, LiveRun
-from prethrift_backend.verify.live_versions import VersionRange, find_released, parse_range
+from prethrift_backend.verify.live.options import LiveOptions, LiveRun
+from prethrift_backend.verify.live.versions import VersionRange, find_released, parse_range
 from prethrift_backend.verify.verdict import INCONCLUSIVE, VERIFIED, VIOLATED, exit_status
 
 RUNNING = "1.1.0"  # the version that the recording has

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support.record_contracts import LOGS, TRACE, line, log_checks
 
-from prethrift_backend.verify import _rules_records
-from prethrift_backend.verify.log_checks import ANY_LINE
+from prethrift_backend.verify.records.log_checks import ANY_LINE
+from prethrift_backend.verify.rules import records as _rules_records
 
 CARD = "4111 1111 1111 1111"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"

@@ -11,7 +11,7 @@ from tests.support.promql_cases import RIGHT, WRONG, make_contract
 
 from prethrift_backend.contracts import MetricsContract, load_metrics
 from prethrift_backend.verify.findings import Finding, Place
-from prethrift_backend.verify.promql import Context, Known, Query, Shape, lint_query, result_shape
+from prethrift_backend.verify.promql.checks import Context, Known, Query, Shape, lint_query, result_shape
 
 _CONTEXTS = {name: name for name in get_args(Context)}
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.promql_cases import CONTRACT_TEXT
 
 from prethrift_backend.cli import main
-from prethrift_backend.verify.scrape_configs import looks_like_rules
+from prethrift_backend.verify.promql.scrape_configs import looks_like_rules
 
 RULES = """\
 groups:

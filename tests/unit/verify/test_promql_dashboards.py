@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.promql_cases import make_contract
 
-from prethrift_backend.verify.dashboards import Dashboard, lint_dashboard, lint_dashboards
 from prethrift_backend.verify.findings import Finding
-from prethrift_backend.verify.promql import Known
-from prethrift_backend.verify.promql_tree import parse
-from prethrift_backend.verify.promql_variables import substitute
+from prethrift_backend.verify.promql.checks import Known
+from prethrift_backend.verify.promql.dashboards import Dashboard, lint_dashboard, lint_dashboards
+from prethrift_backend.verify.promql.tree import parse
+from prethrift_backend.verify.promql.variables import substitute
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _KNOWN = Known(make_contract())

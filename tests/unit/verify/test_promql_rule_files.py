@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.support.promql_cases import RIGHT, WRONG, make_contract
 
 from prethrift_backend.verify.findings import Finding, Item
-from prethrift_backend.verify.promql import Known
-from prethrift_backend.verify.promql_tree import QueryError, parse
-from prethrift_backend.verify.rule_files import duration_seconds, know_rules, lint_rule_files, read_rule_file
+from prethrift_backend.verify.promql.checks import Known
+from prethrift_backend.verify.promql.rule_files import duration_seconds, know_rules, lint_rule_files, read_rule_file
+from prethrift_backend.verify.promql.tree import QueryError, parse
 
 GOOD = """\
 groups:

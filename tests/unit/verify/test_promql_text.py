@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support.promql_cases import RIGHT, WRONG
 
-from prethrift_backend.verify.promql_text import write
-from prethrift_backend.verify.promql_tree import QueryError, parse
+from prethrift_backend.verify.promql.text import write
+from prethrift_backend.verify.promql.tree import QueryError, parse
 
 
 def _readable() -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.record_options import RecordOptions, add_record_options, record_options
+from prethrift_backend.verify.records.options import RecordOptions, add_record_options, record_options
 
 
 def _read(*words: str) -> RecordOptions:

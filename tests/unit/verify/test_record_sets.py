@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from tests.support.record_contracts import SPAN, TRACE, line, log_checks, server_span, span_checks, work_span
 
-from prethrift_backend.verify.record_sets import line_count_faults, parent_faults, span_count_faults
-from prethrift_backend.verify.records import ObservedSpan, read_line
+from prethrift_backend.verify.records.sets import line_count_faults, parent_faults, span_count_faults
+from prethrift_backend.verify.records.values import ObservedSpan, read_line
 
 
 def _lines(*raw: bytes, sent: Iterable[str] = ()) -> list[tuple[str, str | None]]:

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from prethrift_backend.contracts._values import VALUE_RULES
 from prethrift_backend.observability.redaction import NAMED_RULES
-from prethrift_backend.verify.records import from_otlp, from_sdk, read_line, shown
+from prethrift_backend.verify.records.values import from_otlp, from_sdk, read_line, shown
 
 SPAN = ReadableSpan(
     "GET",

@@ -14,11 +14,11 @@ from tests.support import markdown
 from prethrift_backend.contracts import Contracts, load_contracts
 from prethrift_backend.contracts._samples import parse_sample
 from prethrift_backend.verify.findings import Place
-from prethrift_backend.verify.log_checks import LogChecks
-from prethrift_backend.verify.promql import Known, Query, lint_query
-from prethrift_backend.verify.reference import check_reference, render_reference
-from prethrift_backend.verify.reference_files import write_reference
-from prethrift_backend.verify.reference_markdown import MARK
+from prethrift_backend.verify.promql.checks import Known, Query, lint_query
+from prethrift_backend.verify.records.log_checks import LogChecks
+from prethrift_backend.verify.reference.files import write_reference
+from prethrift_backend.verify.reference.markdown import MARK
+from prethrift_backend.verify.reference.rendering import check_reference, render_reference
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "reference"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prethrift_backend import cli
-from prethrift_backend.verify.reference_markdown import MARK
+from prethrift_backend.verify.reference.markdown import MARK
 
 ROOT = Path(__file__).parents[3]
 SHOP = ROOT / "tests" / "support" / "foreign_shop" / "contracts"

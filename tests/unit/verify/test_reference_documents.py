@@ -21,14 +21,14 @@ from tests.unit.observability.test_log_contract import scenario
 
 from prethrift_backend.contracts import Contracts, ValueType, load_contracts, parse_logs, parse_spans
 from prethrift_backend.health import HealthApp
-from prethrift_backend.verify.log_checks import LogChecks
-from prethrift_backend.verify.reference import render_reference
-from prethrift_backend.verify.reference_examples import example_line
-from prethrift_backend.verify.reference_json import type_schema
-from prethrift_backend.verify.reference_log_schema import render_log_schema
-from prethrift_backend.verify.reference_openapi import render_openapi
-from prethrift_backend.verify.reference_registry import render_registry
-from prethrift_backend.verify.reference_yaml import dumped_yaml
+from prethrift_backend.verify.records.log_checks import LogChecks
+from prethrift_backend.verify.reference.examples import example_line
+from prethrift_backend.verify.reference.json_text import type_schema
+from prethrift_backend.verify.reference.log_schema import render_log_schema
+from prethrift_backend.verify.reference.openapi import render_openapi
+from prethrift_backend.verify.reference.registry import render_registry
+from prethrift_backend.verify.reference.rendering import render_reference
+from prethrift_backend.verify.reference.yaml_text import dumped_yaml
 
 ROOT = Path(__file__).parents[3]
 CONTRACTS = load_contracts(ROOT / "contracts")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import markdown
 
-from prethrift_backend.verify import reference_markdown as written
+from prethrift_backend.verify.reference import markdown as written
 
 HOSTILE = [
     "a|b",

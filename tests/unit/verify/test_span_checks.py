@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.support.record_contracts import exception, server_span, span_checks, work_span
 
-from prethrift_backend.verify import _rules_records
-from prethrift_backend.verify.records import ObservedEvent, ObservedLink
-from prethrift_backend.verify.span_checks import ANY_SPAN
+from prethrift_backend.verify.records.span_checks import ANY_SPAN
+from prethrift_backend.verify.records.values import ObservedEvent, ObservedLink
+from prethrift_backend.verify.rules import records as _rules_records
 
 CALLER = ObservedLink("0" * 31 + "1", "0" * 15 + "1")
 

@@ -1,0 +1,1 @@
+"""Which promises a run of tests exercises."""

@@ -1,0 +1,1 @@
+"""Contracts, alerts and dashboards compared with older ones."""

@@ -1,0 +1,1 @@
+"""A service treated badly on purpose, by clients and by its dependencies."""

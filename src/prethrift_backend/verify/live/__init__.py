@@ -1,0 +1,1 @@
+"""A running service held against its contracts, stage by stage."""

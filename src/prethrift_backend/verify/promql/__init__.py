@@ -1,0 +1,1 @@
+"""Queries of rules and dashboards held against the metrics contract."""

@@ -1,0 +1,1 @@
+"""Contracts drafted from what a running service shows."""

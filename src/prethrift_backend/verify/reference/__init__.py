@@ -1,0 +1,1 @@
+"""The reference that is generated from contracts."""
