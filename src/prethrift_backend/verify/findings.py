@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 Level: TypeAlias = Literal["error", "warning", "info"]
 Signal: TypeAlias = Literal[
-    "metrics", "logs", "spans", "health", "settings", "alerts", "dashboards", "docs", "code", "live"
+    "metrics", "logs", "spans", "health", "settings", "overhead", "alerts", "dashboards", "docs", "code", "live"
 ]
 
 # From the worst to the mildest; reports are sorted so.

@@ -13,6 +13,15 @@ def items_of(contracts: Contracts) -> tuple[Item, ...]:
     return tuple(_items(contracts))
 
 
+def overhead_items(contracts: Contracts) -> tuple[Item, ...]:
+    """Return every case of the overhead contract: tests count them, and no running service shows them."""
+    overhead = contracts.overhead
+    if overhead is None:
+        return ()
+    lines = {budget.case: budget.line for budget in reversed(overhead.budgets)}
+    return tuple(Item("overhead", case, Place(overhead.source, lines[case])) for case in overhead.cases)
+
+
 def _items(contracts: Contracts) -> Iterator[Item]:
     metrics, logs, spans, settings = contracts.metrics, contracts.logs, contracts.spans, contracts.settings
     for family in metrics.families:

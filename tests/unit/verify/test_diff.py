@@ -30,6 +30,7 @@ from prethrift_backend.verify.rules import RULES
 
 M, L, S, C = "metrics.txt", "logs.txt", "spans.txt", "settings.txt"
 H = "health.schema.json"
+COST = "overhead.txt"
 PICTURE_SPAN = """SPAN thumbnail kind=internal scope=prethrift_backend.catalogue.pictures stability=beta
   NAME make thumbnail
   STATUS unset | error"""
@@ -291,6 +292,13 @@ BREAKING = [
         within('"history": {', ',\n              "code": { "$ref": "#/$defs/code" }', ""),
         "H013 warning",
     ),
+    Case("case removed", COST, drop_block("BUDGET probe lines"), "O001 error"),
+    Case("version of Python removed", COST, drop_block("BUDGET request py=3.11"), "O001 error"),
+    Case("figure removed", COST, within("BUDGET request ", " label_lookups=0", ""), "O001 error"),
+    Case(
+        "figure raised", COST, within("BUDGET request ", "metric_operations=2", "metric_operations=3"), "O002 warning"
+    ),
+    Case("most raised", COST, within("BUDGET failed_request", "c_calls<=1100", "c_calls<=1200"), "O002 warning"),
 ]
 
 HARMLESS = [
@@ -355,6 +363,10 @@ HARMLESS = [
     Case("secret now", C, within("SETTING LOG_FILE", "group=observability", "group=observability secret"), "C007 info"),
     Case("not required", C, within("SETTING OTLP_ENDPOINT", " required=production", ""), "C007 info"),
     Case("group", C, within("SETTING PORT", "group=application", "group=server"), "C007 info"),
+    Case("figure lowered", COST, within("BUDGET probe lines", "clock_calls=6", "clock_calls=5"), "O003 info"),
+    Case("at most", COST, within("BUDGET probe lines", "clock_calls=6", "clock_calls<=6"), "O003 info"),
+    Case("case", COST, append("BUDGET idle lines=0"), "O004 info"),
+    Case("figure", COST, within("BUDGET probe lines", "clock_calls=6", "clock_calls=6 locks=1"), "O004 info"),
     Case("title", H, swap('"title": "Health"', '"title": "The health"'), "H010 info"),
     Case("description", H, swap("When the answer was made", "When it was made"), "H010 info"),
     Case("reason removed", H, swap('"starting", "draining"', '"draining"'), "H012 info"),
@@ -406,7 +418,7 @@ def test_every_rule_is_in_the_table() -> None:
     """No rule is dead: each of the comparison is expected of some edit here."""
     expected = {word.split()[0] for case in BREAKING + HARMLESS for word in case.expected.split(", ") if word}
 
-    assert expected | {"V001", "V002"} == {rule for rule in RULES if re.fullmatch(r"[MHLSC]\d{3}|V00[123]", rule)}
+    assert expected | {"V001", "V002"} == {rule for rule in RULES if re.fullmatch(r"[MHLSCO]\d{3}|V00[123]", rule)}
 
 
 def test_nothing_is_said_where_nothing_changed() -> None:
@@ -428,6 +440,10 @@ VERSIONS = [
     pytest.param(C, append("# words"), None, {"V002"}, id="settings in place"),
     pytest.param(H, swap('"ok", "timeout"', '"ok", "slow", "timeout"'), None, {"H004", "V001"}, id="health"),
     pytest.param(H, swap("contracts:health:1", "contracts:health:0"), None, {"V002"}, id="health down"),
+    pytest.param(COST, drop_block("BUDGET probe lines"), "minor", {"O001", "V001"}, id="overhead"),
+    pytest.param(COST, within("BUDGET probe lines", "=6", "=7"), "patch", {"O002", "V001"}, id="overhead raised"),
+    pytest.param(COST, within("BUDGET probe lines", "=6", "=5"), "patch", {"O003"}, id="overhead lowered"),
+    pytest.param(COST, append("# words"), None, {"V002"}, id="overhead in place"),
 ]
 
 
@@ -499,7 +515,7 @@ def test_a_contract_that_is_gone_is_an_error() -> None:
     texts = read_folder(CONTRACTS).texts
     whole, part = ContractTexts("a/", texts), ContractTexts("b/", {M: texts[M]})
 
-    assert {(f.rule, f.name) for f in diff_contracts(whole, part)} == {("V002", name) for name in (L, S, C, H)}
+    assert {(f.rule, f.name) for f in diff_contracts(whole, part)} == {("V002", name) for name in (L, S, C, COST, H)}
     assert diff_contracts(part, whole) == ()
 
 

@@ -16,6 +16,7 @@ from prethrift_backend.verify.rules.lint import RULES
 
 METRICS, LOGS, SPANS, SETTINGS = "metrics.txt", "logs.txt", "spans.txt", "settings.txt"
 HEALTH = "health.schema.json"
+OVERHEAD = "overhead.txt"
 
 
 @dataclass(frozen=True)
@@ -275,6 +276,21 @@ CASES = [
         HEALTH,
         swap('"enum": ["healthy", "degraded", "unhealthy"]', '"enum": ["healthy", "degraded", "unhealthy", "healthy"]'),
         swap('"required": ["at", "status"]', '"required": ["at"]'),
+    ),
+    Case("FO001", OVERHEAD, append("BUDGET idle lines=-1"), append("BUDGET idle lines=0")),
+    Case("FO001", OVERHEAD, append("BUDGET idle lines=1.5"), append("BUDGET idle ratio<=1.5")),
+    Case("FO001", OVERHEAD, append("BUDGET idle peak_bytes=900"), append("BUDGET idle peak_bytes<=900")),
+    Case(
+        "FO002",
+        OVERHEAD,
+        within("BUDGET probe py=3.11", "c_calls=36", "c_calls=36 lines=1"),
+        within("BUDGET probe py=3.11", "c_calls=36", "c_calls=36 locks=1"),
+    ),
+    Case(
+        "FO003",
+        OVERHEAD,
+        append("BUDGET idle py=3.11 opcodes=9"),
+        append("BUDGET idle lines=0\nBUDGET idle py=3.11 opcodes=9"),
     ),
     Case(
         "FX001",

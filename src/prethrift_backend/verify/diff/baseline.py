@@ -11,9 +11,9 @@ from typing import Final
 
 from prethrift_backend.exceptions import ContractError
 
-CONTRACT_FILES: Final = ("metrics.txt", "logs.txt", "spans.txt", "settings.txt", "health.schema.json")
+CONTRACT_FILES: Final = ("metrics.txt", "logs.txt", "spans.txt", "settings.txt", "overhead.txt", "health.schema.json")
 _GIT_PREFIX: Final = "git:"
-# Arbitrary: reading five small files takes milliseconds; a repository on a dead network drive ends the command.
+# Arbitrary: reading six small files takes milliseconds; a repository on a dead network drive ends the command.
 _GIT_TIMEOUT_SECONDS: Final = 30
 
 

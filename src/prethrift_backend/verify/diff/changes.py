@@ -30,6 +30,7 @@ _BUMP_OF_RULE: Final[dict[str, Bump]] = {
     "S008": "patch",
     "C003": "major",
     "C007": "patch",
+    "O003": "patch",
 }
 
 

@@ -15,7 +15,7 @@ from prethrift_backend.verify.diff.comparison import diff_contracts
 from prethrift_backend.verify.diff.consumers import read_consumers
 from prethrift_backend.verify.diff.files import read_files
 from prethrift_backend.verify.findings import Outcome
-from prethrift_backend.verify.items import items_of
+from prethrift_backend.verify.items import items_of, overhead_items
 from prethrift_backend.verify.verdict import UNUSABLE
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def compare(arguments: argparse.Namespace) -> None:
         consumers = read_consumers(paths)
         files = read_files(arguments.against, paths, folder=folder)
         findings = diff_contracts(old, read_folder(folder), consumers=consumers, files=files)
-        items = items_of(load_contracts(folder))
+        contracts = load_contracts(folder)
+        items = (*items_of(contracts), *overhead_items(contracts))
         conclude(Outcome("diff", findings, items=items, target=arguments.against), arguments)
     except ContractError as error:
         sys.stderr.write(f"prethrift-backend: {error}\n")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from prethrift_backend.contracts import parse_logs, parse_metrics, parse_settings, parse_spans
+from prethrift_backend.contracts.overhead_parser import parse_overhead
 from prethrift_backend.verify.diff.baseline import CONTRACT_FILES, ContractTexts
 from prethrift_backend.verify.diff.changes import Change, largest_bump, make_finding
 from prethrift_backend.verify.diff.consumers import ConsumerIndex
@@ -14,6 +15,7 @@ from prethrift_backend.verify.diff.files import FilePair
 from prethrift_backend.verify.diff.health import diff_health, read_health_schema
 from prethrift_backend.verify.diff.logs import diff_logs
 from prethrift_backend.verify.diff.metrics import diff_metrics
+from prethrift_backend.verify.diff.overhead import diff_overhead
 from prethrift_backend.verify.diff.settings import diff_settings
 from prethrift_backend.verify.diff.spans import diff_spans
 from prethrift_backend.verify.diff.versions import health_version_changes, version_changes
@@ -24,6 +26,7 @@ SIGNALS: Final[dict[str, Signal]] = {
     "logs.txt": "logs",
     "spans.txt": "spans",
     "settings.txt": "settings",
+    "overhead.txt": "overhead",
     "health.schema.json": "health",
 }
 
@@ -87,6 +90,9 @@ def _text_changes(signal: Signal, old: _Side, new: _Side, consumers: ConsumerInd
     if signal == "spans":
         spans = parse_spans(old.text, source=old.source), parse_spans(new.text, source=new.source)
         return diff_spans(*spans), spans[0].version, spans[1].version
+    if signal == "overhead":
+        overhead = parse_overhead(old.text, source=old.source), parse_overhead(new.text, source=new.source)
+        return diff_overhead(*overhead), overhead[0].version, overhead[1].version
     settings = parse_settings(old.text, source=old.source), parse_settings(new.text, source=new.source)
     return diff_settings(*settings), settings[0].version, settings[1].version
 

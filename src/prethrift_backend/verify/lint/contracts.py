@@ -8,6 +8,7 @@ from prethrift_backend.verify.lint.across import check_across
 from prethrift_backend.verify.lint.health import check_health
 from prethrift_backend.verify.lint.logs import check_logs
 from prethrift_backend.verify.lint.metrics import check_metrics
+from prethrift_backend.verify.lint.overhead import check_overhead
 from prethrift_backend.verify.lint.settings import check_settings
 from prethrift_backend.verify.lint.spans import check_spans
 from prethrift_backend.verify.lint.values import check_secrets
@@ -22,6 +23,8 @@ def lint_contracts(contracts: Contracts) -> list[Finding]:
         findings += check_spans(contracts.spans, contracts)
     if contracts.settings is not None:
         findings += check_settings(contracts.settings)
+    if contracts.overhead is not None:
+        findings += check_overhead(contracts.overhead)
     if contracts.health_schema is not None:
         findings += check_health(contracts)
     return [*findings, *check_secrets(contracts), *check_across(contracts)]

@@ -10,7 +10,7 @@ from typing import Final
 from prethrift_backend.contracts import Contracts
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.findings import Finding, Item, Outcome
-from prethrift_backend.verify.items import items_of
+from prethrift_backend.verify.items import items_of, overhead_items
 from prethrift_backend.verify.lint.contracts import lint_contracts
 from prethrift_backend.verify.reference.rendering import check_reference
 from prethrift_backend.verify.rules import alerts as _rules_alerts
@@ -37,7 +37,9 @@ def contracts_part(contracts: Contracts, *, why_no_code: str | None) -> Part:
     items = items_of(contracts)
     if why_no_code is not None:
         items = tuple(replace(item, not_observed=why_no_code) for item in items)
-    return Part(findings, (*items, *_files(contracts)), _ids(_rules_lint.RULES, is_code=False))
+    return Part(
+        findings, (*items, *overhead_items(contracts), *_files(contracts)), _ids(_rules_lint.RULES, is_code=False)
+    )
 
 
 def code_rules() -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def _files(contracts: Contracts) -> Iterator[Item]:
         ("logs", contracts.logs),
         ("spans", contracts.spans),
         ("settings", contracts.settings),
+        ("overhead", contracts.overhead),
     ):
         if contract is not None:
             yield Item(signal, Path(contract.source).name)  # type: ignore[arg-type] # the words are those of Signal

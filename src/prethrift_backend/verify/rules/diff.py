@@ -1,4 +1,4 @@
-"""The rules over breaking changes (M, H, L, S, C, V001-V003)."""
+"""The rules over breaking changes (M, H, L, S, C, O, V001-V003)."""
 
 from __future__ import annotations
 
@@ -263,6 +263,25 @@ _SETTINGS: Final = (
     Rule("C007", "Words, and demands that are less", "info", None, "Nothing breaks."),
 )
 
+_OVERHEAD: Final = (
+    Rule(
+        "O001",
+        "What work costs goes on having a limit",
+        "error",
+        "COST",
+        "Without a budget nobody notices when a request costs more. Keep the case and its figures.",
+    ),
+    Rule(
+        "O002",
+        "A budget is not raised",
+        "warning",
+        "COST",
+        "Whoever serves with it pays for every request. Say in the change what it is for.",
+    ),
+    Rule("O003", "A budget is lowered, or stated in another way", "info", None, "Nothing breaks."),
+    Rule("O004", "A case or figure is limited from now on", "info", None, "Nothing breaks; it needs a minor version."),
+)
+
 _VERSIONS: Final = (
     Rule(
         "V001",
@@ -289,4 +308,4 @@ _VERSIONS: Final = (
     ),
 )
 
-RULES: Final[tuple[Rule, ...]] = (*_METRICS, *_HEALTH, *_LOGS, *_SPANS, *_SETTINGS, *_VERSIONS)
+RULES: Final[tuple[Rule, ...]] = (*_METRICS, *_HEALTH, *_LOGS, *_SPANS, *_SETTINGS, *_OVERHEAD, *_VERSIONS)

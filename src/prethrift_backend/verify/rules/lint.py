@@ -282,6 +282,29 @@ _HEALTH: Final = (
     ),
 )
 
+_OVERHEAD: Final = (
+    Rule(
+        "FO001",
+        "A figure can be what is promised",
+        "error",
+        help="A count is a whole number, and what is measured (bytes, times, a ratio) has a most: it is never the same "
+        "twice.",
+    ),
+    Rule(
+        "FO002",
+        "A figure of a case has one limit",
+        "error",
+        help="Where every version of Python has a limit, a second one for a single version contradicts it.",
+    ),
+    Rule(
+        "FO003",
+        "A case is limited for every version of Python",
+        "warning",
+        help="Lines, spans and metric operations do not depend on the version. On a version that no line names, "
+        "nothing else is held to anything.",
+    ),
+)
+
 _ACROSS: Final = (
     Rule(
         "FX001",
@@ -407,4 +430,4 @@ _CODE: Final = (
     ),
 )
 
-RULES: Final[tuple[Rule, ...]] = (*_METRICS, *_LOGS, *_SPANS, *_SETTINGS, *_HEALTH, *_ACROSS, *_CODE)
+RULES: Final[tuple[Rule, ...]] = (*_METRICS, *_LOGS, *_SPANS, *_SETTINGS, *_HEALTH, *_OVERHEAD, *_ACROSS, *_CODE)
