@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn, get_args
@@ -57,12 +57,25 @@ def conclude(outcome: Outcome, arguments: argparse.Namespace, *, secrets: Sequen
     run = Run(now, __version__, arguments.fail_on, str(Path.cwd()), _in_colour())
     try:
         write_reports(requests, outcome, run, output=sys.stdout, environ=os.environ, secrets=secrets)
-    except BrokenPipeError:  # the status is what scripts ask for, whether or not anybody reads the text
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _drop_output()
     status = exit_status(outcome, run.fail_on)
     if status and all(request.path is not None for request in requests):
         sys.stderr.write(f"prethrift-backend: {summary(outcome, run)}\n")
     sys.exit(status)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines; where nobody reads them any more (``… | head``), go on without."""
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    # The status is what scripts ask for, whether or not anybody reads the text.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_output(requests: Sequence[Request]) -> None:

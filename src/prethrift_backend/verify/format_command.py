@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ from prethrift_backend.contracts import find_contracts
 from prethrift_backend.contracts.formatting import format_contract  # a server that starts does without it
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify._files import replace_file
-from prethrift_backend.verify.command_line import add_contracts_option
-from prethrift_backend.verify.verdict import UNUSABLE
+from prethrift_backend.verify.command_line import add_contracts_option, say
+from prethrift_backend.verify.verdict import UNUSABLE, VIOLATED
 
 if TYPE_CHECKING:
     from prethrift_backend.verify.commands import Subparsers
@@ -42,14 +43,15 @@ def format_files(arguments: argparse.Namespace) -> None:
     if faults:
         print("\n".join(f"prethrift-backend: {fault}" for fault in faults), file=sys.stderr)
         sys.exit(UNUSABLE)
-    for path, text in changed.items():
-        if arguments.check:
-            print(f"{path}: not canonical: run 'prethrift-backend contracts fmt'")
-        else:
+    if not arguments.check:
+        for path, text in changed.items():
             _replace(path, text)
-            print(f"{path}: formatted")
-    if changed and arguments.check:
-        sys.exit(1)
+            say([f"{path}: formatted"])
+    elif changed:
+        say(
+            f"{path}: not canonical: run 'prethrift-backend contracts fmt {shlex.quote(str(path))}'" for path in changed
+        )
+        sys.exit(VIOLATED)
 
 
 def _own_files(directory: Path | None) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,30 @@ def test_check_changes_nothing_and_fails(folder: Path, capsys: pytest.CaptureFix
     assert status == 1
     assert (folder / "logs.txt").read_text() == LOOSE
     assert capsys.readouterr().out.startswith(f"{folder / 'logs.txt'}: not canonical: ")
+
+
+def test_the_next_step_is_the_one_that_mends_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that is named formats the file that was named, and no other."""
+    run("--check", folder / "logs.txt")
+    named = capsys.readouterr().out.split("'")[1]
+
+    assert named == f"prethrift-backend contracts fmt {folder / 'logs.txt'}"
+
+
+@pytest.mark.parametrize(("option", "status"), [((), 0), (("--check",), 1)])
+def test_what_nobody_reads_is_done_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...], status: int
+) -> None:
+    """With `… | head` every file is written, and the status is that of the files."""
+    (folder / "metrics.txt").write_text("# CONTRACT metrics 1.0.0\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as broken:
+        monkeypatch.setattr(sys, "stdout", broken)
+
+        assert run(*option, "--contracts", folder) == status
+
+    assert run("--check", "--contracts", folder) == status
 
 
 def test_check_of_the_shipped_contracts_passes() -> None:

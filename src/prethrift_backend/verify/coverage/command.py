@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from prethrift_backend.contracts import find_contracts, load_contracts
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
+from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude, say
 from prethrift_backend.verify.coverage.items import HEALTH_ENDPOINTS, coverage_items
 from prethrift_backend.verify.coverage.judgement import outcome_of, select, summary_lines, table_lines
 from prethrift_backend.verify.coverage.record import CoverageRecord, digests_of, merge_records, read_record
@@ -89,7 +89,7 @@ def cover(arguments: argparse.Namespace) -> None:
     coverage = select(items, record, stability=arguments.stability)
     reports = arguments.report or [Request("human")]
     if any(report.kind == "human" and report.path is None for report in reports):
-        print("\n".join([*(table_lines(coverage) if arguments.table else ()), *summary_lines(coverage), ""]))
+        say([*(table_lines(coverage) if arguments.table else ()), *summary_lines(coverage), ""])
     conclude(outcome_of(coverage, floor=arguments.floor, target=str(directory)), arguments)
 
 
