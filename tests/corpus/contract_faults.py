@@ -13,6 +13,7 @@ METRICS: Final = File("contracts/metrics.txt", in_columns=True)
 LOGS: Final = File("contracts/logs.txt", in_columns=True)
 SPANS: Final = File("contracts/spans.txt", in_columns=True)
 SETTINGS: Final = File("contracts/settings.txt", in_columns=True)
+COSTS: Final = File("contracts/overhead.txt", in_columns=True)
 EXCEPTIONS: Final = File("contracts/exceptions.txt")
 HEALTH: Final = File("contracts/health.schema.json")
 
@@ -40,6 +41,7 @@ _SENT: Final = f"# as it was sent\n{_WHY}"
 _TRACE_ID: Final = "FIELD * trace_id match [0-9a-f]{32}"
 _METRICS_TOKEN: Final = "SETTING METRICS_TOKEN str default=unset group=observability"
 _BUCKET: Final = "SETTING IMAGES_BUCKET str default=prethrift-images group=AWS"
+_REQUEST: Final = "BUDGET request lines=1 spans=0 metric_operations=2 label_lookups=0 clock_calls=7"
 _STATUSES: Final = '"enum": ["healthy", "degraded", "unhealthy"] },\n    "time"'
 
 
@@ -147,6 +149,12 @@ _OF_SETTINGS_AND_HEALTH: Final = (
     _breaks("C003", "a default changes", SETTINGS.swap("default=8000", "default=8080")),
     _breaks("C004", "a secret is none any more", SETTINGS.swap(f"{_METRICS_TOKEN} secret", _METRICS_TOKEN)),
     _breaks("C005", "a setting becomes required", SETTINGS.after(_BUCKET, " required=production")),
+    _breaks(
+        "O001",
+        "a case has no budget",
+        COSTS.cut("BUDGET silent_request py=3.11 opcodes=1658 c_calls=41 peak_bytes<=3500\n"),
+    ),
+    _breaks("O002", "a request may cost more", COSTS.within(_REQUEST, "clock_calls=7", "clock_calls=8")),
     _breaks("H003", "a field of health may be missing", HEALTH.swap('"uptime_seconds", "checks"]', '"checks"]')),
     _breaks(
         "H004", "health has a new word", HEALTH.swap(_STATUSES, _STATUSES.replace('"unhealthy"', '"unhealthy", "gone"'))
@@ -213,6 +221,7 @@ _BY_THEMSELVES: Final = (
         LOGS.swap("EVENT warm_up_failed level=warning", "EVENT warm_up_failed level=info"),
     ),
     _lint("FS005", "a span that can fail does not say why", SPANS.within(_SENT, _WHY, "")),
+    _lint("FO002", "a figure has two limits", COSTS.after("BUDGET probe py=3.11", " lines=1")),
     _lint("FE001", "a secret that is not marked", SETTINGS.swap(f"{_METRICS_TOKEN} secret", _METRICS_TOKEN)),
     _lint("FE004", "a setting without its unit", SETTINGS.swap("SETTING DRAIN_SECONDS", "SETTING DRAIN_TIMEOUT")),
     _lint("FX001", "one name with two lists of values", METRICS.swap(_METHODS, _METHODS.replace("|PATCH", ""))),
