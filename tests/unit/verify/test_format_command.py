@@ -71,6 +71,7 @@ def test_what_nobody_reads_is_done_all_the_same(
         monkeypatch.setattr(sys, "stdout", broken)
 
         assert run(*option, "--contracts", folder) == status
+        monkeypatch.undo()
 
     assert run("--check", "--contracts", folder) == status
 
