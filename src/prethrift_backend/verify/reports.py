@@ -97,7 +97,7 @@ def write_reports(
             _append(Path(environ["GITHUB_STEP_SUMMARY"]), render_summary(shown, run))
     for request in requests:
         if request.path is None:
-            _print(RENDERERS[request.kind](shown, run), output)
+            write_text(RENDERERS[request.kind](shown, run), output)
     output.flush()
 
 
@@ -109,7 +109,8 @@ def _for_file(request: Request, shown: Outcome, run: Run) -> str:
     return render_textfile(shown, run)
 
 
-def _print(text: str, output: TextIO) -> None:
+def write_text(text: str, output: TextIO) -> None:
+    """Write a text to an output; what its encoding does not have is escaped."""
     encoding = output.encoding or "utf-8"
     output.write(text.encode(encoding, "backslashreplace").decode(encoding))
 

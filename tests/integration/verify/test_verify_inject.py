@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +11,8 @@ from threading import Event, Thread
 
 import pytest
 from tests.support.proxy import FaultProxy
-from tests.support.verify_targets import SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict, verify
-from tests.support.waiting import PAUSE_SECONDS
+from tests.support.verify_targets import COMMAND, SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict, verify
+from tests.support.waiting import PAUSE_SECONDS, wait_for
 
 
 @pytest.fixture
@@ -84,6 +86,26 @@ def test_an_outage_that_readiness_does_not_show_is_a_violation(tmp_path: Path) -
 
     assert status == 1
     assert set(findings) == {"LV151"}
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_what_is_taken_away_comes_back_however_the_run_is_ended(tmp_path: Path, number: signal.Signals) -> None:
+    """A scheduler that ends the run, a terminal that is closed, and Ctrl-C leave no outage behind."""
+    path = tmp_path / "away"
+    commands = ("--inject", "--down", f"touch {path}", "--up", f"rm {path}")
+    with shop() as address:
+        command = [str(COMMAND), "contracts", "verify", address, *SHOP_OPTIONS, "--rate", "100", *commands]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            wait_for(path.exists, START_SECONDS)
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=START_SECONDS)
+        finally:
+            process.kill()
+
+    assert process.returncode == 130
+    assert "inconclusive: the run was interrupted" in out
     assert not path.exists()
 
 

@@ -359,6 +359,19 @@ def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, a
     assert any("--down did not end in time" in reason for reason in run.outcome.inconclusive)
 
 
+def test_a_command_that_is_no_program_brings_back_what_it_may_have_taken(away: Path, tmp_path: Path) -> None:
+    """A file that may be run is not always one that can."""
+    away.touch()
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF")
+    broken.chmod(0o755)
+
+    run = _outage(Dependent(away.with_name("other")), away, down=f"{broken}", up="rm {}")
+
+    assert any("--down cannot be run" in reason for reason in run.outcome.inconclusive)
+    assert not away.exists()
+
+
 def test_without_the_option_nothing_is_sent() -> None:
     """The stage says what it needs."""
     run = RecordedService().verify()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeAlias
 
+from prethrift_backend.verify.inject.scrapes import parsed
 from prethrift_backend.verify.inject.wire import WireAnswer
 from prethrift_backend.verify.live.client import LiveUsageError
 from prethrift_backend.verify.live.context import LiveContext
-from prethrift_backend.verify.live.scrape import Scrape, read_scrape
 
 Ask: TypeAlias = Callable[[str], WireAnswer]
 
@@ -92,7 +95,7 @@ class _Outage:
 
     def _told(self) -> str | None:
         """Return what the metrics of health say: up, down, or nothing."""
-        scrape = _scrape(self._ask(self._run.metrics_path))
+        scrape = parsed(self._ask(self._run.metrics_path))
         names = [n for n in scrape.samples if n.startswith("health") and n.endswith("_up")] if scrape else []
         values = [sample.value for name in names for sample in (scrape.samples[name] if scrape else ())]
         return None if not values else "up" if all(values) else "down"
@@ -111,20 +114,12 @@ class _Outage:
         self._run.ledger.find(rule, "live", OUTAGE_ITEM, message, expected=limit, observed=observed)
 
 
-def _scrape(answer: WireAnswer) -> Scrape | None:
-    try:
-        return read_scrape(answer.body.decode()) if answer.status == 200 else None
-    except ValueError:
-        return None
-
-
 def _is_done(run: LiveContext, option: str, command: str) -> bool:
     """Run a command to its end; what it says is not shown, since it may hold anything."""
-    status = _status(command)
-    if status != 0:
-        reason = "did not end in time" if status is None else f"ended with status {status}"
-        run.ledger.inconclusive.append(f"outage: the command of {option} {reason}: run it by itself")
-    return status == 0
+    fault = _fault(command)
+    if fault is not None:
+        run.ledger.inconclusive.append(f"outage: the command of {option} {fault}: run it by itself")
+    return fault is None
 
 
 def check_command(option: str, command: str) -> None:
@@ -138,18 +133,34 @@ def check_command(option: str, command: str) -> None:
         raise LiveUsageError(f"the command of {option} begins with {name}, which is no program here; correct it")
 
 
-def _status(command: str) -> int | None:
-    """Return the status; a Ctrl-C goes to this process alone, and waits until the command has ended."""
+def _fault(command: str) -> str | None:
+    """Run a command and say how it failed; a Ctrl-C goes to this process alone, and waits until it has ended."""
     # No shell: what is to be a script of one is given as `sh -c '...'`.
     words = shlex.split(command)
-    with subprocess.Popen(  # noqa: S603 - the operator's own command
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        try:
-            return process.wait(_COMMAND_SECONDS)
-        except KeyboardInterrupt:
-            process.wait(_COMMAND_SECONDS)
-            raise
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return None
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the operator's own command
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:  # a file that may be run and is no program
+        return f"cannot be run ({error.strerror})"
+    try:
+        return _end_of(process)
+    except KeyboardInterrupt:
+        _end_of(process)
+        raise
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> str | None:
+    """Wait for a command, and end it with all that it has started where it takes too long."""
+    try:
+        status = process.wait(_COMMAND_SECONDS)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return "did not end in time"
+    return None if status == 0 else f"ended with status {status}"

@@ -84,15 +84,6 @@ def verify_application(
             application.close()
 
 
-def verify_target(
-    url: str | None, reference: str | None, contracts: Path | None = None, *, options: LiveOptions | None = None
-) -> LiveRun:
-    """Verify the service at an address, or an application in this process where there is none; raises as both do."""
-    if url is not None:
-        return verify_live(url, contracts, options=options)
-    return verify_application(reference, contracts, options=options)
-
-
 @contextmanager
 def running(app: ASGIApp, reference: str, *, timeout_seconds: float = 5.0) -> Iterator[httpx.BaseTransport]:
     """Run the lifespan of an application on a thread, and yield the way for httpx to ask it.

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 from prethrift_backend.contracts import find_contracts
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.verify._text import visible
 from prethrift_backend.verify.command_line import conclude
 from prethrift_backend.verify.exceptions import load_exceptions
 from prethrift_backend.verify.live.arguments import add_arguments
 from prethrift_backend.verify.records.options import record_options
-from prethrift_backend.verify.reports import Request
+from prethrift_backend.verify.reports import Request, write_text
 
 if TYPE_CHECKING:
     from prethrift_backend.verify.commands import Subparsers
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 _USAGE_STATUS = 2
 _INTERRUPTED_STATUS = 130
+# What ends a run besides Ctrl-C: a scheduler, and a terminal that is closed.
+_ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
 _EPILOG = (
     "Exit status: 0 verified, 1 a contract is violated, 2 wrong usage or contract files, 3 inconclusive: no answer, "
     "too little seen, 130 interrupted. Without --token, HEALTH_TOKEN and METRICS_TOKEN of the environment are sent to "
@@ -45,8 +51,7 @@ def add_command(subparsers: Subparsers) -> None:
 def verify(arguments: argparse.Namespace) -> None:
     """Run the stages, print what they found, and end with the status that it means."""
     try:
-        # Only this command needs httpx and jsonschema, which are an extra.
-        from prethrift_backend.verify.live import application as live_application  # noqa: PLC0415 - as the commands of cli do
+        # Only this command needs httpx, which is of an extra.
         from prethrift_backend.verify.live import client as live_client  # noqa: PLC0415 - as the commands of cli do
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("prethrift_backend"):
@@ -55,12 +60,14 @@ def verify(arguments: argparse.Namespace) -> None:
     try:
         load_exceptions(find_contracts(arguments.contracts))  # before anything is asked, not when the report is written
         options = _options(arguments)
-        run = live_application.verify_target(arguments.url, arguments.app, arguments.contracts, options=options)
+        with _ended_in_order():
+            run = _verified(arguments, options)
     except (ContractError, live_client.LiveUsageError) as error:
         _refuse(str(error))
     reports = arguments.report or [Request("human")]
     if any(report.kind == "human" and report.path is None for report in reports):
-        print("\n".join(_stage_lines(run)))
+        with suppress(BrokenPipeError):  # the report meets it again, and knows what to do
+            write_text("\n".join([*_stage_lines(run), ""]), sys.stdout)
     try:
         conclude(run.outcome, arguments, secrets=options.tokens.all)
     except SystemExit:
@@ -69,10 +76,37 @@ def verify(arguments: argparse.Namespace) -> None:
         raise
 
 
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let what ends the run do so as Ctrl-C does: what was taken away comes back, and what was started is ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread alone
+        return
+    before = {number: signal.getsignal(number) for number in _ENDINGS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _verified(arguments: argparse.Namespace, options: LiveOptions) -> LiveRun:
+    if arguments.url is not None:
+        from prethrift_backend.verify.live.run import verify_live  # noqa: PLC0415 - it loads httpx
+
+        return verify_live(arguments.url, arguments.contracts, options=options)
+    from prethrift_backend.verify.live.application import verify_application  # noqa: PLC0415 - it loads the backend
+
+    return verify_application(arguments.app, arguments.contracts, options=options)
+
+
 def _options(arguments: argparse.Namespace) -> LiveOptions:
     from prethrift_backend.verify.arrival.rules import read_rules  # noqa: PLC0415 - it loads promql-parser
     from prethrift_backend.verify.live.client import LiveLimits  # noqa: PLC0415 - it loads httpx
-    from prethrift_backend.verify.live.health_checks import HealthPaths  # noqa: PLC0415 - it loads jsonschema
+    from prethrift_backend.verify.live.health_checks import HealthPaths  # noqa: PLC0415 - it loads httpx
     from prethrift_backend.verify.live.options import (  # noqa: PLC0415 - it loads httpx
         ArrivalOptions,
         InjectOptions,
@@ -120,7 +154,7 @@ def _from_environment(name: str) -> str | None:
 
 def _stage_lines(run: LiveRun) -> Iterator[str]:
     for stage in run.stages:
-        note = f"  {stage.note}" if stage.note else ""
+        note = f"  {visible(stage.note)}" if stage.note else ""
         yield f"{stage.number:>2}  {stage.state:<7}  {stage.name}{note}"
     yield f"{run.requests} requests in {run.seconds:.1f} s"
     yield ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
-from jsonschema import Draft202012Validator
 from opentelemetry.sdk.trace import ReadableSpan
 
 from prethrift_backend.contracts import MetricsContract
@@ -18,6 +18,9 @@ from prethrift_backend.verify.live.scrape import Scrape
 from prethrift_backend.verify.live.versions import Released
 from prethrift_backend.verify.records.correlation import SentRequest
 from prethrift_backend.verify.records.sources import RecordSources
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 
 @dataclass(slots=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from jsonschema import Draft202012Validator
+from typing import TYPE_CHECKING, Final
 
 from prethrift_backend.verify.findings import Place
 from prethrift_backend.verify.live import health_checks
 from prethrift_backend.verify.live.context import LiveContext
 from prethrift_backend.verify.live.health_checks import DETAILS_ITEM
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 # Two give a pair to compare; a third tells a schedule that ran in between from a check that runs each time.
 _REPEATS: Final = 3

@@ -7,15 +7,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
-
-from jsonschema import Draft202012Validator
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from prethrift_backend.contracts import MetricsContract
 from prethrift_backend.observability.redaction import REDACTED, Redactor
 from prethrift_backend.verify.live.client import LiveAnswer, LiveUsageError
 from prethrift_backend.verify.live.items import Ledger, listed
 from prethrift_backend.verify.live.scrape import Scrape
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 Body: TypeAlias = dict[str, Any]
 
@@ -25,6 +26,7 @@ _UP_WORDS: Final = frozenset({"healthy", "up", "pass", "ok"})
 _TRACE: Final = re.compile(
     r'Traceback \(most recent call last\)|File "[^"]+", line [0-9]+|\bat [\w.$]+\([\w.]+:[0-9]+\)'
 )
+_NO_FORMATS: Final = "formats cannot be checked: pip install 'prethrift-backend[contracts]'"
 DETAILS_ITEM: Final = "health details"
 _CHECK_UP: Final = "health_check_up"
 
@@ -51,9 +53,14 @@ def make_validator(schema: Mapping[str, Any]) -> Draft202012Validator:
     Raises LiveUsageError where the schema is none, or no checker of times is installed: without one, jsonschema lets
     every text pass as a time and says nothing.
     """
+    try:
+        # It loads the grammars of all formats, which takes as long as a whole run: only where there is a schema.
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 - see above
+    except ModuleNotFoundError:
+        raise LiveUsageError(_NO_FORMATS) from None
     checker = Draft202012Validator.FORMAT_CHECKER
     if Draft202012Validator({"format": "date-time"}, format_checker=checker).is_valid("yesterday"):
-        raise LiveUsageError("formats cannot be checked: pip install 'prethrift-backend[contracts]'")
+        raise LiveUsageError(_NO_FORMATS)
     try:
         Draft202012Validator.check_schema(schema)
     except Exception as error:  # its own kinds of errors differ between versions

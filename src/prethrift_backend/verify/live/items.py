@@ -127,7 +127,7 @@ class Ledger:
             raise
         worst = [finding for finding in self.findings[before:] if finding.level == "error"]
         state: StageState = "fail" if worst else "skipped" if reason else "pass"
-        self.stages.append(Stage(number, name, state, reason or "; ".join(notes)))
+        self.stages.append(Stage(number, name, state, reason or self.clean("; ".join(notes))))
 
     def skip(self, number: int, name: str, reason: str) -> None:
         """Note a stage that was not run."""
