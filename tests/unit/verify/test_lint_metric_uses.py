@@ -68,6 +68,39 @@ def test_a_value_that_is_not_promised_is_found() -> None:
 
 
 @pytest.mark.parametrize(
+    "use",
+    [
+        (
+            "class A:\n def f(self):\n  self._sent = find('parcels_total')\n"
+            " def g(self, e):\n  family: Family | None = self._sent\n  family.labels(kind='huge', endpoint=e).inc()\n"
+            " def h(self):\n  family = self._other\n"
+        ),
+        "def f(metrics):\n sent = metrics.counter('parcels_total')\n def g(e):\n  sent.labels('huge', e).inc()\n",
+        "def f(e):\n one = two = parcels\n one.labels(kind='huge', endpoint=e).inc()\n",
+    ],
+)
+def test_a_family_is_known_by_another_name(use: str) -> None:
+    """A local name, of a function or the one around it, stands for what it was assigned there."""
+    assert [finding.rule for finding in _findings(TAKEN + use)] == ["CD009"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        (
+            "def f(metrics):\n family = metrics.counter('parcels_total')\n"
+            "def g(family):\n family.labels(kind='huge', endpoint=e).inc()\n"
+        ),
+        "class A:\n def f(self, family):\n  self.family = family\n  family.labels(kind='huge', endpoint=e).inc()\n",
+        "def f(some):\n for family in some:\n  family.labels(kind='huge', endpoint=e).inc()\n",
+    ],
+)
+def test_a_family_that_is_given_is_not_known(use: str) -> None:
+    """A parameter of one function is not the variable of that name in another."""
+    assert _findings(TAKEN + use) == []
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "request.url.path",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Final
 
-from prethrift_backend.verify.lint.source import SourceModule
+from prethrift_backend.verify.lint.source import Function, SourceModule
 
 # request.url.path, scope["path"], connection.headers: as it came.
 _RAW_ATTRIBUTES: Final = frozenset(
@@ -91,12 +92,36 @@ def last_word(expression: ast.expr) -> str | None:
 
 def _assigned(name: str, module: SourceModule, line: int) -> list[ast.expr]:
     """Return what the name is assigned in the innermost function around a line."""
-    around = [one for one in module.functions if one.lineno <= line <= (one.end_lineno or one.lineno)]
+    around = [one for one in module.functions if _is_in(line, one)]
     if not around:
         return []
     function = max(around, key=lambda one: one.lineno)
-    last = function.end_lineno or function.lineno
-    return [value for value in module.assigned.get(name, ()) if function.lineno <= value.lineno <= last]
+    return [value for value in module.assigned.get(name, ()) if _is_in(value.lineno, function)]
+
+
+def values_at(expression: ast.expr, module: SourceModule) -> Sequence[ast.expr]:
+    """Return what a name or attribute is assigned: in the functions around it, from the inside, else in the module.
+
+    A parameter is assigned by whoever calls, and nothing is known of it.
+    """
+    name = last_word(expression) or ""
+    if isinstance(expression, ast.Name):
+        around = [one for one in module.functions if _is_in(expression.lineno, one)]
+        for function in sorted(around, key=lambda one: one.lineno, reverse=True):
+            values = [value for value in module.assigned.get(name, ()) if _is_in(value.lineno, function)]
+            if values or name in _parameters(function):
+                return values
+    return module.assigned.get(name, ())
+
+
+def _is_in(line: int, function: Function) -> bool:
+    return function.lineno <= line <= (function.end_lineno or function.lineno)
+
+
+def _parameters(function: Function) -> set[str]:
+    given = function.args
+    extra = [one for one in (given.vararg, given.kwarg) if one is not None]
+    return {one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, *extra)}
 
 
 def is_status(expression: ast.expr) -> bool:

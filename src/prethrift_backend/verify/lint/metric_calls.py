@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from prethrift_backend.verify.lint.expressions import last_word
+from prethrift_backend.verify.lint.expressions import last_word, values_at
 from prethrift_backend.verify.lint.source import Source, SourceModule
 
+_FOLLOW_MAX: Final = 5  # how often a family may get another name; arbitrary, a circle must end
 _CLIENT: Final = "prometheus_client"
 _MADE: Final[Mapping[str, str]] = {
     "Counter": "counter",
@@ -124,17 +125,24 @@ def _is_metric_set(function: ast.expr) -> bool:
 
 def _family_of(expression: ast.expr, module: SourceModule, source: Source) -> str | None:
     """Return the name of the family that an expression is, None where that cannot be told."""
-    owner = module
-    if not isinstance(expression, ast.Call):
-        found, owner = source.value_of(expression, module)
-        if found is None or found is expression:
-            values = module.assigned.get(last_word(expression) or "", ())
-            found = values[0] if len(values) == 1 else None
-        if not isinstance(found, ast.Call):
-            return None
-        expression = found
-    word = last_word(expression.func) or ""
-    name = _first(expression, owner, source)
+    call, owner = _call_behind(expression, module, source)
+    if call is None:
+        return None
+    word = last_word(call.func) or ""
+    name = _first(call, owner, source)
     if name is None or not (word in _MADE or word in _TAKEN or word == "FamilyProxy"):
         return None
     return exported_name(name, _MADE[word]) if word in _MADE else name
+
+
+def _call_behind(
+    expression: ast.expr, module: SourceModule, source: Source, depth: int = 0
+) -> tuple[ast.Call | None, SourceModule]:
+    """Follow a name through constants, imports and assignments to the one call that it stands for."""
+    found, owner = source.value_of(expression, module)
+    if found is None or isinstance(found, ast.Call):
+        return found, owner
+    values = values_at(found, owner)
+    if len(values) != 1 or depth > _FOLLOW_MAX:
+        return None, owner
+    return _call_behind(values[0], owner, source, depth + 1)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from prethrift_backend.contracts import MetricFamily, MetricsContract
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.observability import redact_text
 from prethrift_backend.verify.findings import Finding, Place
 from prethrift_backend.verify.lint.findings import About
 from prethrift_backend.verify.lint.metric_calls import exported_name
@@ -43,8 +44,9 @@ def registered_families(registry: CollectorRegistry) -> dict[str, Registered]:
     try:
         found = [_described(metric, one) for one in collectors for metric in one.collect()]
     except Exception as error:
+        reason = redact_text(str(error)).partition("\n")[0]  # it may hold the address that was asked, password and all
         raise ContractError(
-            f"the application's metrics cannot be collected: {type(error).__name__}: {error}; mend the collector that "
+            f"the application's metrics cannot be collected: {type(error).__name__}: {reason}; mend the collector that "
             f"fails, or collect later than the application is made"
         ) from error
     return {family.name: family for family in found}
