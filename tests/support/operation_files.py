@@ -32,6 +32,7 @@ _MODEL = {
         {"type": "row", "title": "All"},
         {
             "type": "timeseries",
+            "id": 1,
             "title": "Rate",
             "fieldConfig": {"defaults": {"unit": "ops"}},
             "targets": [
@@ -40,6 +41,7 @@ _MODEL = {
         },
         {
             "type": "stat",
+            "id": 2,
             "title": "Errors",
             "fieldConfig": {"defaults": {"unit": "percentunit"}},
             "targets": [{"expr": "job:http_errors:ratio_rate5m"}],

@@ -132,6 +132,9 @@ def _dashboard(**changes: object) -> Edit:
     [
         (swap('"uid": "searches"', '"uid": "other"'), "D001 warning"),
         (swap('"title": "Errors"', '"title": "Faults"'), "D001 warning"),
+        (swap('"id": 2,', '"id": 7,'), "D001 warning"),
+        (both(swap('"id": 2,', '"id": 3,'), swap('"id": 1,', '"id": 2,')), "D001 warning, D001 warning"),
+        (swap('"id": 2,', ""), "D001 warning"),
         (_dashboard(panels=[]), "D001 warning, D001 warning"),
         (swap("search_operations_total{", "search_operation_total{"), "D002 error"),
         (swap("(status)", "(state)"), "D002 error"),

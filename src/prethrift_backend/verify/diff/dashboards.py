@@ -41,12 +41,18 @@ def _changes(old: Dashboard, new: Dashboard) -> Iterator[tuple[Place, Change]]:
     if before and before != after:
         message = f"the uid of the dashboard {_title(new)!r} changed: links to it lead nowhere"
         yield Place(new.path), Change("D001", "dashboards", _title(new), message).shown(str(before), str(after))
-    here = {_panel(panel) for panel in panels(new)}
-    for panel in panels(old):
-        if _panel(panel) not in here and panel.get("type") != "row":
-            name = f"{_title(new)}: {_panel(panel)}"
+    here: dict[str, list[Any]] = {}
+    for panel in panels(new):
+        here.setdefault(_panel(panel), []).append(panel.get("id"))
+    for panel in [one for one in panels(old) if one.get("type") != "row"]:
+        name, number, numbers = f"{_title(new)}: {_panel(panel)}", panel.get("id"), here.get(_panel(panel))
+        if numbers is None:
             message = f"the panel {_panel(panel)!r} is gone from the dashboard {_title(new)!r}"
             yield Place(new.path), Change("D001", "dashboards", name, message)
+        elif number is not None and number not in numbers:
+            message = f"the panel {_panel(panel)!r} of {_title(new)!r} has another number: links to it lead elsewhere"
+            now = ", ".join("none" if one is None else str(one) for one in numbers)
+            yield Place(new.path), Change("D001", "dashboards", name, message).shown(str(number), now)
 
 
 def _title(dashboard: Dashboard) -> str:
