@@ -105,3 +105,44 @@ def test_every_fault_of_the_configuration_is_reported_before_anything_starts(ins
     assert done.returncode == 2
     assert "PORT='http'" in done.stderr
     assert "TRACE_SAMPLE_RATE='1.5'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["fmt", "--check"], ["rules"], ["docs", "--out", "reference"]],
+    ids=" ".join,
+)
+def test_what_reads_contracts_alone_needs_no_extra(installed: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """`contracts` starts without the extra, and what asks no server and reads no query does its work."""
+    done = _run(installed, "contracts", *arguments, folder=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", "http://127.0.0.1:1"],
+        ["verify", "--app", "shop:app"],
+        ["record", "http://127.0.0.1:1", "--out", "drafts"],
+        ["lint-queries", "rules.yml"],
+        ["lint", "--no-app"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_on_contracts_names_the_extra(installed: Path, tmp_path: Path, arguments: list[str]) -> None:
+    """What needs the extra ends with status 2 and the literal install line, and leaves nothing behind."""
+    (tmp_path / "rules.yml").write_text("groups: [{name: a, rules: [{record: a:b, expr: up}]}]\n")
+    done = _run(installed, "contracts", *arguments, folder=tmp_path)
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "pip install 'prethrift-backend[contracts]'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rules.yml"]
+
+
+def test_coverage_says_that_it_needs_pytest(installed: Path, tmp_path: Path) -> None:
+    """`coverage` without pytest ends with status 2 and the line that installs it."""
+    done = _run(installed, "contracts", "coverage", folder=tmp_path)
+
+    assert done.returncode == 2
+    assert "pip install pytest" in done.stderr

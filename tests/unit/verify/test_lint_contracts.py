@@ -10,6 +10,7 @@ import pytest
 from tests.support.contract_edits import CONTRACTS, Edit, append, both, swap, within
 
 from prethrift_backend.contracts import load_contracts
+from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.findings import Finding
 from prethrift_backend.verify.lint.contracts import lint_contracts
 from prethrift_backend.verify.rules.lint import RULES
@@ -352,3 +353,11 @@ def test_a_folder_of_metrics_alone_is_linted(tmp_path: Path) -> None:
     shutil.copy(CONTRACTS / METRICS, tmp_path)
 
     assert lint_contracts(load_contracts(tmp_path)) == []
+
+
+def test_a_format_that_cannot_be_checked_here_is_no_fault_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra the health schema cannot be judged: that is said as such, with the line that installs it."""
+    monkeypatch.setattr("prethrift_backend.verify.lint.health.find_spec", lambda _module: None)
+
+    with pytest.raises(ContractError, match=r"rfc3339_validator.*pip install 'prethrift-backend\[contracts\]'"):
+        list(lint_contracts(load_contracts(CONTRACTS)))

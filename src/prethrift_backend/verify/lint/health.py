@@ -33,7 +33,10 @@ _FORMATS: Final[Mapping[str, str | None]] = {
 
 
 def check_health(contracts: Contracts) -> Iterator[Finding]:
-    """Return what is wrong with the health schema."""
+    """Return what is wrong with the health schema.
+
+    Raises ContractError where a format cannot be checked here, since the extra is not installed.
+    """
     path = contracts.directory / FILE_NAME
     about = About("health", FILE_NAME, Place(str(path)))
     try:
@@ -93,8 +96,9 @@ def _check_format(name: str, node: Mapping[str, Any], about: About) -> Iterator[
         return
     module = _FORMATS[kind]
     if module is not None and find_spec(module) is None:
-        fix = "install the extra: pip install 'prethrift-backend[contracts]'"
-        yield about.fault("FH002", f"format {kind!r} of {name!r} is not checked: {module!r} is not installed", fix)
+        # No fault of the contract's: what holds bodies against it is not there.
+        what = f"format {kind!r} of {name!r} needs the module {module!r}, which is not installed"
+        raise ContractError(f"{FILE_NAME}: {what}: pip install 'prethrift-backend[contracts]'")
 
 
 def _check_lists(name: str, node: Mapping[str, Any], about: About) -> Iterator[Finding]:

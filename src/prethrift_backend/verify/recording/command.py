@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.recording.folder import check_folder, write_folder
-from prethrift_backend.verify.recording.metrics import Collection, Draft, draft_metrics
-from prethrift_backend.verify.recording.schema import draft_schema
 from prethrift_backend.verify.verdict import INCONCLUSIVE, UNUSABLE
 
 if TYPE_CHECKING:
     from prethrift_backend.verify.commands import Subparsers
+    from prethrift_backend.verify.recording.metrics import Draft
     from prethrift_backend.verify.recording.service import Recording, RecordOptions
 
 _DESCRIPTION = (
@@ -127,6 +126,9 @@ def _options(arguments: argparse.Namespace) -> RecordOptions:
 
 
 def _drafts(recording: Recording, arguments: argparse.Namespace) -> dict[str, Draft]:
+    from prethrift_backend.verify.recording.metrics import Collection, Draft, draft_metrics  # noqa: PLC0415 - loads httpx
+    from prethrift_backend.verify.recording.schema import draft_schema  # noqa: PLC0415 - as the one above
+
     collection = Collection(arguments.job, recording.metrics_path, recording.size_bytes, recording.seconds)
     drafts = {"metrics.txt": draft_metrics(recording.scrapes, collection)}
     if recording.bodies:

@@ -258,7 +258,7 @@ _HEALTH: Final = (
         "FH002",
         "A format is checked",
         "error",
-        help="An unknown format, or one whose package is not installed, takes any text, 'yesterday' for a date-time.",
+        help="An unknown format takes any text, 'yesterday' for a date-time.",
     ),
     Rule(
         "FH003",
