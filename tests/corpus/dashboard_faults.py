@@ -65,6 +65,7 @@ DASHBOARD_FAULTS: Final = (
     _breaks("PQ006", "a quantile loses its buckets", "0.95, sum by (le)", "0.95, sum by (method)"),
     _breaks("PQ000", "a panel's query does not end", _SEARCHES, _SEARCHES.removesuffix(")")),
     _breaks("D001", "a dashboard has another address", '"uid": "corpus-service"', '"uid": "service"', command="diff"),
+    _breaks("D001", "a panel has another number", '"id": 4,', '"id": 40,', command="diff"),
     _breaks("D001", "a panel is gone", '"title": "Releases"', '"title": "Failures"', command="diff"),
     Change(
         "a panel asks for what the new contract has not",
