@@ -58,6 +58,10 @@ def shortcomings(changes: Sequence[Change]) -> Iterator[str]:
         count = sum(change.kind == kind for change in faults)
         if count < FAULTS_OF_KIND_MIN[kind]:
             yield f"{count} faults of kind {kind}: there have to be {FAULTS_OF_KIND_MIN[kind]}"
+    made = [(change.command, change.edits, change.fault, change.raises) for change in faults]
+    for change, what in zip(faults, made, strict=True):
+        if made.count(what) > 1:
+            yield f"{change.kind}: {change.name!r} is the same fault as another, in other words"
     names = [(change.kind, change.name) for change in changes]
     for kind, name in sorted({pair for pair in names if names.count(pair) > 1}):
         yield f"{kind}: {name!r} is there twice"

@@ -29,6 +29,8 @@ from prethrift_backend import cli
 
 # Info is what a reader may like to know; it is no report of a fault.
 _REPORTED: Final = frozenset({"error", "warning"})
+# Well, or violated; the others say that nothing was judged.
+_JUDGED: Final = frozenset({0, 1})
 _SECONDS_MAX: Final = 60
 _SHOP: Final = "tests/support/foreign_shop"
 _START_SECONDS: Final = 30.0
@@ -76,8 +78,13 @@ def _run_here(tree: Tree, *arguments: str) -> tuple[int, str]:
 
 
 def _report(status: int, path: Path, words: str) -> Report:
-    """Read what a command wrote, and take the file away: the next run may write none."""
+    """Read what a command wrote, and take the file away: the next run may write none.
+
+    Raises RuntimeError where a command that ends as if it had judged has written nothing.
+    """
     if not path.is_file():
+        if status in _JUDGED:
+            raise RuntimeError(f"exit status {status} and no report: the command has judged nothing\n{words}")
         return Report(status, frozenset(), words)
     findings = json.loads(path.read_text(encoding="utf-8"))["findings"]
     path.unlink()
@@ -221,7 +228,9 @@ def _lint_with_docs(_change: Change, tree: Tree) -> Report:
     """Write the reference anew, as the author of a contract does, and lint the code."""
     reference = tree.root / "reference"
     try:
-        _run_here(tree, "docs", "--contracts", "contracts", "--out", str(reference))
+        status, words = _run_here(tree, "docs", "--contracts", "contracts", "--out", str(reference))
+        if status != 0:
+            raise RuntimeError(f"docs ended with {status}: there is nothing to lint against\n{words}")
         return _in_own_process(tree, "lint", "--docs", str(reference))
     finally:
         shutil.rmtree(reference, ignore_errors=True)

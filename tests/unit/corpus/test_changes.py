@@ -40,6 +40,14 @@ def test_a_corpus_that_is_too_small_says_so() -> None:
     assert any("is there twice" in lack for lack in shortcomings([*CHANGES, CHANGES[0]]))
 
 
+def test_a_fault_in_other_words_is_no_other_fault() -> None:
+    """What is asked of the same command with the same edits counts once; of another command it is another question."""
+    again = replace(CHANGES[0], name="something else")
+
+    assert any("'something else' is the same fault" in lack for lack in shortcomings([*CHANGES, again]))
+    assert list(shortcomings([*CHANGES, replace(again, command="docs")])) == []
+
+
 def test_a_full_score_of_a_whole_corpus_is_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The program ends with 0 where all is well, and with 1 where one change is not."""
     monkeypatch.setattr(program, "ROOT", tmp_path)

@@ -90,6 +90,21 @@ def test_a_command_that_breaks_is_a_failure(tree: Tree) -> None:
     assert "TypeError: no such thing" in result.words
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_command_that_writes_no_report_is_a_failure(tree: Tree, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """It ends as if all were well, or as if it had found something, and has judged nothing."""
+
+    def ends(_arguments: list[str]) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr("prethrift_backend.cli.main", ends)
+
+    for change in (FREE, GONE):
+        result = judge(change, tree)
+        assert result.verdict == "failed"
+        assert f"exit status {status} and no report" in result.words
+
+
 def test_the_tree_is_as_before_after_each_change(tree: Tree) -> None:
     """A change is made for its command alone; the time of the file comes back as well, for what is compiled of it."""
     path = tree.root / "contracts" / "metrics.txt"
