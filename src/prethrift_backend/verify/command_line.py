@@ -65,6 +65,14 @@ def conclude(outcome: Outcome, arguments: argparse.Namespace, *, secrets: Sequen
     sys.exit(status)
 
 
+def near(path: Path) -> Path:
+    """Give a path from the working folder where it is below that: so people name it."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
 def say(lines: Iterable[str]) -> None:
     """Print lines; where nobody reads them any more (``… | head``), go on without."""
     try:

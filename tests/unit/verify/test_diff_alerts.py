@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -257,6 +258,28 @@ def test_rules_of_a_shop_against_a_folder(repository: Path, tmp_path: Path) -> N
     more = (repository / "ops" / "rules.yml").read_text().replace("NoCardOrders", "NoOrdersAtAll", 1)
     (older / "ops" / "rules.yml").write_text(more)
     assert _run(*against) == 1
+
+
+def test_the_rules_beside_the_contracts_are_compared(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder as well, and the rules of that one are none of the shop's."""
+    older = tmp_path / "older"
+    shutil.copytree(repository, older)
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "ops").mkdir(parents=True)
+    (elsewhere / "ops" / "rules.yml").write_text("groups: []")
+    path = repository / "ops" / "rules.yml"
+
+    for here in (elsewhere, tmp_path):
+        monkeypatch.chdir(here)
+        statuses = []
+        for text in (path.read_text(), path.read_text().replace("NoCardOrders", "NoOrdersAtAll", 1)):
+            path.write_text(text)
+            sides = (repository / "contracts", older / "contracts")
+            statuses.append(_run("--contracts", str(sides[0]), "--against", str(sides[1])))
+        path.write_text((older / "ops" / "rules.yml").read_text())
+        assert statuses == [0, 1]
 
 
 def test_files_outside_of_the_repository_have_no_past(

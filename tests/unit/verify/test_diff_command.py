@@ -47,7 +47,7 @@ def test_a_breaking_change_ends_with_1(changed: Path, capsys: pytest.CaptureFixt
 
 
 def test_consumers_are_named(changed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The folders ops and docs are looked at unless others are given."""
+    """The folders ops and docs beside the contracts are looked at unless others are given."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "page.md").write_text("`build_info`\n")
     (tmp_path / "more.yml").write_text("- record: a\n  expr: build_info\n")

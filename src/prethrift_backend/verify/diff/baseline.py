@@ -96,7 +96,7 @@ def read_files_against(against: str, paths: Sequence[Path], *, folder: Path, suf
     revision is missing.
     """
     if not against.startswith(_GIT_PREFIX) and Path(against).is_dir():
-        return _read_beside(Path(against), paths, suffixes)
+        return _read_beside(Path(against).resolve(), {path: _beside(path, folder) for path in paths}, suffixes)
     revision = against.removeprefix(_GIT_PREFIX)
     commit = _commit(revision, folder)
     top = Path(_git(folder, "rev-parse", "--show-toplevel", failure="the repository has no top").decode().rstrip("\n"))
@@ -137,10 +137,17 @@ def _blobs(top: Path, objects: Sequence[str]) -> Iterator[str | None]:
         rest = rest[size + 1 :] if is_blob else rest
 
 
-def _read_beside(against: Path, paths: Sequence[Path], suffixes: Sequence[str]) -> dict[str, str]:
+def _beside(path: Path, folder: Path) -> Path:
+    """Return where a path is from the place that the contracts are in; where it is elsewhere, as it was named."""
+    place = folder.resolve().parent
+    if path.resolve().is_relative_to(place):
+        return path.resolve().relative_to(place)
+    return Path(path.name) if path.is_absolute() else path
+
+
+def _read_beside(against: Path, names: Mapping[Path, Path], suffixes: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for path in paths:
-        name = Path(path.name) if path.is_absolute() else path
+    for path, name in names.items():
         older = next((root / name for root in (against.parent, against) if (root / name).exists()), None)
         for file in files_below(older, suffixes) if older is not None else ():
             text = _text(file.read_bytes())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from prethrift_backend.contracts import find_contracts, load_contracts
 from prethrift_backend.exceptions import ContractError
-from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
+from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude, near
 from prethrift_backend.verify.diff.baseline import read_against, read_folder
 from prethrift_backend.verify.diff.comparison import diff_contracts
 from prethrift_backend.verify.diff.consumers import read_consumers
@@ -39,7 +39,8 @@ def add_command(subparsers: Subparsers) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="rules (.yml), dashboards (.json) and documents (.md), files or folders (default: ops and docs, if there)",
+        help="rules (.yml), dashboards (.json) and documents (.md), files or folders (default: ops and docs beside the "
+        "contracts, if there)",
     )
     add_contracts_option(parser)
     add_report_options(parser)
@@ -51,7 +52,7 @@ def compare(arguments: argparse.Namespace) -> None:
     try:
         folder = find_contracts(arguments.contracts)
         old = read_against(arguments.against, folder=folder)
-        paths = _consumers(arguments.consumers)
+        paths = _consumers(arguments.consumers, folder)
         consumers = read_consumers(paths)
         files = read_files(arguments.against, paths, folder=folder)
         findings = diff_contracts(old, read_folder(folder), consumers=consumers, files=files)
@@ -63,5 +64,6 @@ def compare(arguments: argparse.Namespace) -> None:
         sys.exit(UNUSABLE)
 
 
-def _consumers(given: list[Path] | None) -> list[Path]:
-    return given if given is not None else [Path(name) for name in _DEFAULT_CONSUMERS if Path(name).is_dir()]
+def _consumers(given: list[Path] | None, folder: Path) -> list[Path]:
+    beside = [folder.resolve().parent / name for name in _DEFAULT_CONSUMERS]
+    return given if given is not None else [near(path) for path in beside if path.is_dir()]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from prethrift_backend.contracts import Contracts, find_contracts, load_contracts
-from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude
+from prethrift_backend.verify.command_line import add_contracts_option, add_report_options, conclude, near
 from prethrift_backend.verify.findings import Item
 from prethrift_backend.verify.lint.outcome import Part, as_outcome, code_rules, contracts_part, docs_part
 from prethrift_backend.verify.lint.queries import queries_part
@@ -118,15 +118,7 @@ def _around(contracts: Contracts, arguments: argparse.Namespace) -> Iterator[Par
     beside = contracts.directory.resolve().parent
     queries = arguments.queries or [path for path in (beside / "ops",) if path.is_dir()]
     if queries:
-        yield queries_part(contracts, [_near(path) for path in queries])
+        yield queries_part(contracts, [near(path) for path in queries])
     docs = arguments.docs or beside / "docs" / "reference"
     if arguments.docs is not None or docs.is_dir():
-        yield docs_part(contracts, _near(docs))
-
-
-def _near(path: Path) -> Path:
-    """Give a path from the working folder where it is below that: so people name it."""
-    try:
-        return path.relative_to(Path.cwd())
-    except ValueError:
-        return path
+        yield docs_part(contracts, near(docs))
