@@ -22,7 +22,7 @@ Labels: TypeAlias = dict[str, str]
 
 CAUSES: dict[str, tuple[list[str], list[str]]] = {
     "a process that is gone": (["ServiceUnhealthy", "TargetMissing"], ["ServiceUnhealthy"]),
-    "a database that is down": (["DatabaseDown", "ServiceUnhealthy"], ["DatabaseDown"]),
+    "a database that is down": (["DatabaseDown", "ServiceUnhealthy", "SearchErrors"], ["DatabaseDown"]),
     "a schedule that stands still": (["HealthScheduleStopped", "ServiceUnhealthy"], ["HealthScheduleStopped"]),
     "many errors": (
         ["HighErrorRate", "AvailabilityBudgetBurnFast", "AvailabilityBudgetBurnSlow"],
