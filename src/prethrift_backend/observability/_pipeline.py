@@ -32,6 +32,7 @@ RESERVED: Final = frozenset(
     {"timestamp", "level", "event", "logger", "service", "version", "environment"}
     | {"request_id", "user_id", "trace_id", "span_id", "exception"}
     | {"dd.trace_id", "dd.span_id", "dd.service", "dd.env", "dd.version"}
+    | {"left_out"}  # what a line that is too long says of itself
 )
 _RECORD_ATTRIBUTES: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 _LEVELS: Final = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))

@@ -52,12 +52,16 @@ from opentelemetry.util._decorator import _agnosticcontextmanager
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import context, propagation
 from prethrift_backend.observability._names import LOGGER
+from prethrift_backend.observability.child_spans import ERROR_TYPE
 from prethrift_backend.observability.clock import Clock, Ids
 from prethrift_backend.observability.export_protocols import SpanSink
 from prethrift_backend.observability.propagation import Propagation
 from prethrift_backend.observability.redaction import CAPTURED_TEXT, is_clean
 
 AttributeMap: TypeAlias = Mapping[str, str | bool | int | float]
+
+# OpenTelemetry's word for an error of which nothing more is known: the application has set the status, and no type.
+UNNAMED_ERROR: Final = "_OTHER"
 
 BACKGROUND: Final = "background"
 SAMPLED_LATE: Final = "prethrift.sampled_late"
@@ -345,7 +349,12 @@ class _Recorded(Span):
         self._own_attributes = attributes
         if has_failed:
             self.set_status(_FAILED)
+        elif self._status.status_code is StatusCode.ERROR and not self._names_error():
+            self._own_attributes = {**attributes, ERROR_TYPE: UNNAMED_ERROR}
         self.end(ended_ns)
+
+    def _names_error(self) -> bool:
+        return ERROR_TYPE in self._own_attributes or ERROR_TYPE in (self._attributes or _NO_ATTRIBUTES)
 
     def _readable_span(self) -> ReadableSpan:
         """Return what the processors get; the SDK has no public way to it, and the tests hold this one."""

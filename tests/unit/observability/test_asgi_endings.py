@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 from fastapi import FastAPI
-from opentelemetry.trace import INVALID_SPAN, get_current_span
+from opentelemetry.trace import INVALID_SPAN, StatusCode, get_current_span
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -362,3 +362,23 @@ async def test_a_start_that_fails_closes_the_telemetry_and_is_raised() -> None:
 
     assert (answer.messages[0]["type"], str(answer.error)) == ("lifespan.startup.failed", "no database")
     assert current_signals() is None
+
+
+@pytest.mark.parametrize(("own", "told"), [(None, "_OTHER"), ("card_declined", "card_declined")])
+async def test_a_span_that_the_application_calls_failed_says_of_what_type(own: str | None, told: str) -> None:
+    """An application may set the status of its span itself: the type of the error is its own word, else _OTHER."""
+    recorder = TracedRecorder(trace_sample_rate=1.0)
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        span = get_current_span()
+        span.set_status(StatusCode.ERROR)
+        if own is not None:
+            span.set_attribute("error.type", own)
+        await send(dict(START))
+        await send(dict(LAST))
+
+    await drive(instrument(app, recorder.telemetry), http_scope())
+
+    (span,) = recorder.spans
+    assert (span.status.status_code, (span.attributes or {}).get("error.type")) == (StatusCode.ERROR, told)
+    assert (span.attributes or {})["http.response.status_code"] == 200

@@ -170,10 +170,11 @@ def test_any_fields_make_a_line(fields: dict[str, object]) -> None:
 
 def test_a_field_cannot_replace_what_the_chain_sets(recorder: Recorder) -> None:
     """A caller's field with a reserved name is kept under another."""
-    EARLY.info("tried", service="evil", request_id="evil")
+    EARLY.info("tried", service="evil", request_id="evil", left_out=None)
 
     (line,) = recorder.lines()
     assert (line["service"], line["field_service"], line["field_request_id"]) == ("prethrift-backend", "evil", "evil")
+    assert (line.get("left_out", "not there"), line["field_left_out"]) == ("not there", None)
 
 
 def test_a_field_may_have_any_name(recorder: Recorder) -> None:
