@@ -23,6 +23,7 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.waiting import wait_for
 
 from prethrift_backend.verify.live.client import LiveUsageError
+from prethrift_backend.verify.records import otlp_tap, sources
 from prethrift_backend.verify.records.options import RecordOptions
 from prethrift_backend.verify.records.otlp_tap import OtlpTap
 from prethrift_backend.verify.records.sources import LogCommand, LogFile, MemoryRecords, opened_sources
@@ -120,6 +121,65 @@ def test_a_command_that_goes_on_is_read_as_it_prints() -> None:
         os.kill(int(line), 0)
 
 
+def test_a_child_that_will_not_end_is_ended_with_its_command() -> None:
+    """What a command has started is not left behind, whether or not it listens."""
+    child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    code = (
+        "import subprocess, sys, time; "
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE); "
+        "child.stdout.readline(); print(child.pid, flush=True); time.sleep(600)"
+    )
+    source = LogCommand(_python(code))
+    try:
+        (line,) = wait_for(source.lines, SOON_SECONDS)
+    finally:
+        source.close()
+
+    wait_for(lambda: not _runs(int(line)), SOON_SECONDS)
+
+
+def _runs(process_id: int) -> bool:
+    """Say whether a process does anything; one that has ended may wait for whoever adopted it."""
+    try:
+        return ") Z " not in Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_a_command_that_prints_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of the run is bounded, and the report says that not all was read."""
+    monkeypatch.setattr(sources, "_ADDED_BYTES_MAX", 1024 * 1024)
+    source = LogCommand(_python("while True: print('x' * 1000)"))
+    try:
+        fault = wait_for(source.fault, SOON_SECONDS)
+        size = sum(map(len, source.lines()))
+    finally:
+        source.close()
+
+    assert "more than 1048576 bytes" in str(fault)
+    assert size < 1024 * 1024 + 65536
+
+
+def test_a_file_that_grows_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a command is."""
+    monkeypatch.setattr(sources, "_ADDED_BYTES_MAX", 4)
+    path = tmp_path / "log"
+    path.touch()
+    with closing(LogFile(path, past_bytes=4)) as source:
+        _append(path, b"one\ntwo\nthree\n")
+
+        assert list(source.lines()) == [b"one\n", b"two\n"]
+        assert source.fault()
+
+
+def test_what_is_no_file_is_wrong_usage(tmp_path: Path) -> None:
+    """A pipe has no end to begin at, and nobody waits for one that nobody writes to."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(LiveUsageError, match="--logs-command"):
+        LogFile(tmp_path / "pipe")
+
+
 def test_a_command_that_ends_is_run_again(tmp_path: Path) -> None:
     """As `kubectl logs` does: its last run is the log, and nothing is there twice."""
     path = tmp_path / "log"
@@ -206,6 +266,19 @@ def test_what_cannot_be_read_is_refused(
 
     assert _post(f"{address}/v1/traces", body, content_type, content_encoding=encoding).status_code == status
     assert receiver.spans() == []
+
+
+def test_an_export_of_more_spans_than_are_kept_is_cut_off(
+    tap: tuple[OtlpTap, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bytes make a span: a small export must not fill the memory."""
+    monkeypatch.setattr(otlp_tap, "_SPANS_MAX", 3)
+    export = encode_spans([SPAN] * 2).SerializeToString()
+
+    statuses = [_post(f"{tap[1]}/v1/traces", export, "application/x-protobuf").status_code for _ in range(3)]
+
+    assert statuses == [200, 200, 200]
+    assert len(tap[0].spans()) == 3
 
 
 def test_other_signals_are_taken_and_forgotten(tap: tuple[OtlpTap, str]) -> None:

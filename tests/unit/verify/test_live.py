@@ -16,6 +16,7 @@ from tests.support.recorded_service import CONTRACTS, URL, RecordedService, Repl
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.live.client import LiveLimits, LiveUsageError, checked_url
 from prethrift_backend.verify.live.health_checks import HealthPaths, make_validator
+from prethrift_backend.verify.live.items import Ledger
 from prethrift_backend.verify.live.run import LiveOptions, LiveTokens, verify_live
 from prethrift_backend.verify.verdict import INCONCLUSIVE, VERIFIED, VIOLATED, exit_status
 
@@ -259,6 +260,54 @@ def test_a_body_without_end_is_cut_off() -> None:
 
     assert "more than 8388608 bytes" in run.outcome.inconclusive[0]
     assert [finding.rule for finding in run.outcome.findings] == ["LV101"]
+
+
+def test_a_scrape_of_many_families_that_nobody_knows_is_told_in_short() -> None:
+    """The first hundred are named, the rest is counted, and other findings keep their place."""
+    service = RecordedService()
+    service.append("".join(f"oddity_{number} 1\n" for number in range(5000)))
+
+    run = service.verify()
+
+    unknown = [finding for finding in run.outcome.findings if finding.rule == "LV080"]
+    assert len(unknown) == 101
+    assert unknown[-1].message == "4900 more families are in no contract"
+
+
+def test_findings_without_end_are_cut_off() -> None:
+    """Nobody reads more than a thousand; that there are more is said, and is no success."""
+    ledger = Ledger()
+    for number in range(1100):
+        ledger.find("LV080", "metrics", f"oddity_{number}", "it is in no contract")
+
+    assert len(ledger.findings) == 1000
+    assert ledger.inconclusive == ["there are more than 1000 findings: the rest is left out"]
+
+
+def test_a_health_body_of_megabytes_is_not_looked_through() -> None:
+    """It is too long for any probe, which is said; its million faults are not."""
+    service = RecordedService()
+
+    def bulk(request: httpx.Request, reply: Reply) -> None:
+        if "health" in request.url.path:
+            reply.body = b'{"checks":[' + b",".join([b"{}"] * 1_000_000) + b"]}"
+
+    service.spoilers.append(bulk)
+
+    run = service.verify()
+
+    assert {"LV033"} <= {finding.rule for finding in run.outcome.findings}
+    assert "LV050" not in {finding.rule for finding in run.outcome.findings}
+
+
+def test_what_a_service_calls_its_contract_is_told_without_secrets() -> None:
+    """The lines of the stages are as careful as the findings."""
+    service = RecordedService()
+    service.replace('version="1.1.0"', f'version="{TOKEN}"')
+
+    run = service.verify(LiveOptions(tokens=LiveTokens(metrics=TOKEN)))
+
+    assert not [stage for stage in run.stages if TOKEN in stage.note]
 
 
 def test_a_body_that_is_cut_off_is_a_violation() -> None:

@@ -32,7 +32,7 @@ SPAN = ReadableSpan(
 
 def test_the_sdk_and_otlp_agree() -> None:
     """What a receiver gets is what was in the process."""
-    assert from_otlp(encode_spans([SPAN])) == [from_sdk(SPAN)]
+    assert list(from_otlp(encode_spans([SPAN]))) == [from_sdk(SPAN)]
 
 
 def test_ids_and_words_are_as_contracts_have_them() -> None:
@@ -51,7 +51,8 @@ def test_a_root_has_no_parent() -> None:
     assert from_sdk(root).parent_span_id is None
     request = ExportTraceServiceRequest()
     request.resource_spans.add().scope_spans.add().spans.add(name="root", kind=99)
-    assert (from_otlp(request)[0].parent_span_id, from_otlp(request)[0].kind) == (None, "99")
+    (read,) = from_otlp(request)
+    assert (read.parent_span_id, read.kind) == (None, "99")
 
 
 def test_values_of_otlp_become_plain_ones() -> None:

@@ -305,7 +305,9 @@ class _Injection:
             self._find("LV146", f"odd methods made series of their own: {listed(sorted(odd))}", expected="one for all")
 
     def _risen(self, before: Scrape, after: Scrape) -> list[tuple[str, float, float]]:
-        names = [n for n in before.samples if n.endswith(("_in_progress", "_in_flight")) and before.types[n] == "gauge"]
+        names = [
+            n for n in before.samples if n.endswith(("_in_progress", "_in_flight")) and before.types.get(n) == "gauge"
+        ]
         levels = [(name, total(before, name), total(after, name), 0) for name in names]
         files = "process_open_fds"
         levels.append((files, total(before, files), total(after, files), _FILES_SLACK))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
-import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from prethrift_backend import __version__
-from prethrift_backend.verify.live.client import BODY_BYTES_MAX
+from prethrift_backend.verify.live.client import BODY_BYTES_MAX, tls_context
+from prethrift_backend.verify.live.deadline import Deadline
 
 # Enough at once to find a lock or a pool that is too small, few enough for any machine. Arbitrary.
 _WORKERS: Final = 16
@@ -87,7 +87,7 @@ class SocketWire:
                 # A server may answer, and close, before it has read everything: the answer is what counts.
                 with contextlib.suppress(ConnectionError):
                     connection.sendall(request.encoded(self._host))
-                return _answer(connection, request.method, begun)
+                return self._answer(connection, request.method, begun)
         except OSError:
             return WireAnswer(None, seconds=time.monotonic() - begun)
 
@@ -99,17 +99,18 @@ class SocketWire:
     def slowly(self, requests: Sequence[WireRequest], meanwhile: Callable[[], None]) -> list[WireAnswer]:
         """Send requests side by side, byte by byte, and call ``meanwhile`` in the middle."""
         with contextlib.ExitStack() as stack:
-            connections = [stack.enter_context(self._connected()) for _ in requests]
+            connections = [stack.enter_context(connection) for connection in self._opened(len(requests))]
             contents = [request.encoded(self._host) for request in requests]
             longest = max(map(len, contents))
             for position in range(longest):
-                for connection, content in zip(connections, contents, strict=True):
+                for connection, content in zip(connections, contents, strict=False):
                     with contextlib.suppress(OSError):  # a server may lose patience: that is its right
                         connection.sendall(content[position : position + 1])
                 if position == longest // 2:
                     meanwhile()
                 time.sleep(_PAUSE_SECONDS)
-            return [_safe_answer(connection) for connection in connections]
+            answers = [self._answer(connection, "GET", time.monotonic()) for connection in connections]
+            return [*answers, *[WireAnswer(None)] * (len(requests) - len(connections))]
 
     def abandon(self, request: WireRequest) -> None:
         """Send half a request and go."""
@@ -117,20 +118,25 @@ class SocketWire:
         with contextlib.suppress(OSError), self._connected() as connection:
             connection.sendall(content[: len(content) // 2])
 
+    def _opened(self, count: int) -> Iterator[socket.socket]:
+        """Yield connections as long as the server takes them."""
+        with contextlib.suppress(OSError):
+            for _ in range(count):
+                yield self._connected()
+
+    def _answer(self, connection: socket.socket, method: str, begun: float) -> WireAnswer:
+        with Deadline(self.timeout_seconds) as deadline:
+            deadline.hold(connection)
+            answer = _answer(connection, method, begun)
+        return WireAnswer(None, seconds=answer.seconds) if deadline.is_over else answer
+
     def _connected(self) -> socket.socket:
         parts = urlsplit(self.base_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         connection = socket.create_connection((parts.hostname, port), timeout=self.timeout_seconds)
         if parts.scheme != "https":
             return connection
-        return ssl.create_default_context().wrap_socket(connection, server_hostname=parts.hostname)
-
-
-def _safe_answer(connection: socket.socket) -> WireAnswer:
-    try:
-        return _answer(connection, "GET", time.monotonic())
-    except OSError:
-        return WireAnswer(None)
+        return tls_context().wrap_socket(connection, server_hostname=parts.hostname)
 
 
 def _answer(connection: socket.socket, method: str, begun: float) -> WireAnswer:
@@ -138,7 +144,7 @@ def _answer(connection: socket.socket, method: str, begun: float) -> WireAnswer:
     try:
         response.begin()
         body = response.read(BODY_BYTES_MAX)
-    except (http.client.HTTPException, ValueError):
+    except (OSError, http.client.HTTPException, ValueError):
         return WireAnswer(None, seconds=time.monotonic() - begun)
     finally:
         response.close()

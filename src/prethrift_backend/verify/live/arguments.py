@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prethrift_backend.verify.command_line import add_contracts_option, add_report_options
 from prethrift_backend.verify.live.versions import VersionRange, parse_range
+from prethrift_backend.verify.option_numbers import count, positive, share
 from prethrift_backend.verify.records.options import add_record_options
 
 
@@ -23,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_contracts_option(parser)
     add_report_options(parser)
-    parser.add_argument("--max-requests", type=_count, default=60, metavar="N", help="default: %(default)s")
-    parser.add_argument("--timeout", type=_positive, default=5.0, metavar="S", help="for each (default: %(default)g)")
-    parser.add_argument("--rate", type=_positive, default=10.0, metavar="N", help="per second (default: %(default)g)")
+    parser.add_argument("--max-requests", type=count, default=60, metavar="N", help="default: %(default)s")
+    parser.add_argument("--timeout", type=positive, default=5.0, metavar="S", help="for each (default: %(default)g)")
+    parser.add_argument("--rate", type=positive, default=10.0, metavar="N", help="per second (default: %(default)g)")
     parser.add_argument("--token", metavar="TOKEN", help="the bearer token of both health details and metrics")
-    parser.add_argument("--min-coverage", type=_share, default=0.9, metavar="SHARE", help="default: %(default)g")
+    parser.add_argument("--min-coverage", type=share, default=0.9, metavar="SHARE", help="default: %(default)g")
     parser.add_argument("--probe", action="store_true", help="send requests that no route takes, and count them")
     for name, default in (("live", "/health/live"), ("ready", "/health/ready"), ("health", "/health")):
         parser.add_argument(f"--{name}-path", default=default, metavar="PATH", help="default: %(default)s; '' for none")
@@ -63,7 +64,7 @@ def _add_arrival_options(parser: argparse.ArgumentParser) -> None:
         help="rule files that are to be loaded (default: ops/prometheus where it is there)",
     )
     group.add_argument(
-        "--arrival-timeout", type=_positive, metavar="S", help="how long to wait (default: four scrape intervals)"
+        "--arrival-timeout", type=positive, metavar="S", help="how long to wait (default: four scrape intervals)"
     )
 
 
@@ -74,7 +75,7 @@ def _add_inject_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--down", metavar="COMMAND", help="takes a dependency away (run without a shell)")
     group.add_argument("--up", metavar="COMMAND", help="brings it back; run whatever happens")
     group.add_argument(
-        "--inject-timeout", type=_positive, default=60.0, metavar="S", help="for each turn (default: %(default)g)"
+        "--inject-timeout", type=positive, default=60.0, metavar="S", help="for each turn (default: %(default)g)"
     )
 
 
@@ -83,25 +84,3 @@ def _versions(text: str) -> VersionRange:
         return parse_range(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(text: str) -> float:
-    return _number(text, least=0.001, most=3600.0)
-
-
-def _share(text: str) -> float:
-    return _number(text, least=0.0, most=1.0)
-
-
-def _count(text: str) -> int:
-    return int(_number(text, least=1, most=10000))
-
-
-def _number(text: str, *, least: float, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:g} to {most:g}")
-    return value

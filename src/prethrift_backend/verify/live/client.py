@@ -14,6 +14,7 @@ import httpx
 
 from prethrift_backend import __version__
 from prethrift_backend.exceptions import PrethriftError
+from prethrift_backend.verify.live.deadline import Deadline
 
 # Arbitrary; four times the largest budget that our own contract has.
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -102,6 +103,7 @@ class LiveClient:
         # No proxy of the environment, no .netrc: what is asked is the origin itself, with the tokens that were given.
         self._client = httpx.Client(
             transport=transport,
+            verify=tls_context() if self.base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             timeout=self.limits.timeout_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
             follow_redirects=False,
@@ -134,12 +136,14 @@ class LiveClient:
                 raise LiveUsageError("the token cannot be sent in a header: give visible ASCII without spaces")
             sent["Authorization"] = f"Bearer {token}"
         try:
-            return self._exchange(method, self.base_url + path, sent)
+            with Deadline(self.limits.timeout_seconds) as deadline:
+                return self._exchange(method, self.base_url + path, sent, deadline)
         except httpx.InvalidURL as error:
             raise LiveUsageError(f"{self.base_url}{path} is no address: {error}; correct it") from error
         except httpx.HTTPError as error:
-            reason = type(error).__name__ if isinstance(error, httpx.TimeoutException) else _reason(error)
-            kind = _FAULTS.get(type(error), UnreachableError)
+            is_late = deadline.is_over or isinstance(error, httpx.TimeoutException)
+            reason = f"it took longer than {self.limits.timeout_seconds:g} s" if is_late else _reason(error)
+            kind = UnreachableError if is_late else _FAULTS.get(type(error), UnreachableError)
             raise kind(f"{method} {self.base_url}{path} had no answer: {reason}") from error
 
     def _take_turn(self) -> None:
@@ -151,11 +155,14 @@ class LiveClient:
             self.clock.sleep(self._next_at - now)
         self._next_at = max(now, self._next_at) + 1 / self.limits.rate_per_second
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str]) -> LiveAnswer:
+    def _exchange(self, method: str, url: str, headers: Mapping[str, str], deadline: Deadline) -> LiveAnswer:
         begun = self.clock.monotonic()
         self._client.cookies.clear()  # one of a balancer's would lead every request to the same worker
-        with self._client.stream(method, url, headers={**headers, "Connection": "close"}) as response:
+        sent, watched = {**headers, "Connection": "close"}, {"trace": deadline.trace}
+        with self._client.stream(method, url, headers=sent, extensions=watched) as response:
             raw = self._read(response, begun)
+            if deadline.is_over:  # to a body without a length, a connection that is shut is its end
+                raise httpx.ReadTimeout("the body took too long")
             seconds = self.clock.monotonic() - begun
             body, fault = _decoded(raw, response.headers.get("content-encoding", "identity"))
             days = _certificate_days(response, self.clock.epoch())
@@ -195,6 +202,13 @@ def _pieces(response: httpx.Response) -> Iterator[bytes]:
         raise _TooShortError("the connection ended before the body did") from error
 
 
+def tls_context() -> ssl.SSLContext:
+    """Return who is trusted: the authorities of httpx, those of this machine, and those of ``SSL_CERT_FILE``."""
+    context = httpx.create_ssl_context(trust_env=False)
+    context.load_default_certs()
+    return context
+
+
 def checked_url(url: str) -> str:
     """Return the address without a slash at its end.
 
@@ -203,6 +217,7 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as it is looked up; a part of a name has 63 characters at most
     except ValueError:
         raise LiveUsageError("the URL cannot be taken apart: give one such as http://127.0.0.1:8000") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not url.isprintable():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,9 @@ _CHECK_UP: Final = "health_check_up"
 PROBE_SECONDS_MAX: Final = 1.0
 LIVE_BYTES_MAX: Final = 4 * 1024  # arbitrary: a word, a time, a version
 HEALTH_BYTES_MAX: Final = 64 * 1024  # arbitrary: twenty checks with their histories
+# More is not read any further: it is no answer to a probe, and to look through it takes minutes. Arbitrary.
+_READ_BYTES_MAX: Final = 1024 * 1024
+_ERRORS_MAX: Final = 20
 # How far the clocks of two machines may be apart; NTP keeps them closer by far. Arbitrary.
 _CLOCK_SKEW_SECONDS: Final = 30.0
 
@@ -71,6 +75,8 @@ def make_validator(schema: Mapping[str, Any]) -> Draft202012Validator:
 def read_body(ledger: Ledger, path: str, answer: LiveAnswer, validator: Draft202012Validator) -> Body | None:
     """Read a body and hold it against the schema; None where it is no JSON object."""
     ledger.saw("health", path)
+    if len(answer.body) > _READ_BYTES_MAX:  # `check_answer` says so
+        return None
     body = _parsed(answer)
     is_json = answer.media_type == "application/json" or answer.media_type.endswith("+json")
     if not isinstance(body, dict) or not is_json:
@@ -78,7 +84,9 @@ def read_body(ledger: Ledger, path: str, answer: LiveAnswer, validator: Draft202
         message = f"{path} answered {answer.status_code} with something that is no JSON object"
         _find(ledger, "LV058", path, answer, message, expected="application/json", observed=observed)
         return None
-    errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
+    errors = [
+        f"{error.json_path}: {error.message}" for error in itertools.islice(validator.iter_errors(body), _ERRORS_MAX)
+    ]
     if errors:
         message = f"{path} breaks its schema: {errors[0]}"
         _find(ledger, "LV050", path, answer, message, observed=listed(errors[1:]) or None)
@@ -175,7 +183,7 @@ def check_detail(ledger: Ledger, path: str, answer: LiveAnswer, body: Body, *, n
 
 def check_leaks(ledger: Ledger, path: str, answer: LiveAnswer) -> None:
     """Look for secrets and stack traces anywhere in a body."""
-    text = answer.body.decode(errors="replace")
+    text = answer.body[:_READ_BYTES_MAX].decode(errors="replace")
     if _holds_secret(text):
         # The value is not shown: a report is read by more people than the endpoint.
         _find(ledger, "LV053", path, answer, f"{path} holds what looks like a secret", observed="[redacted]")
@@ -236,6 +244,8 @@ def _age(check: Body) -> float | None:
 
 
 def _parsed(answer: LiveAnswer) -> object:
+    if len(answer.body) > _READ_BYTES_MAX:
+        return None
     try:
         return json.loads(answer.body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

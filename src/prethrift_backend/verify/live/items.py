@@ -16,6 +16,8 @@ StageState = Literal["pass", "fail", "skipped"]
 
 # Enough to see the fault; a body of the server's may be endless. Arbitrary.
 _SHOWN_CHARACTERS: Final = 200
+# Nobody reads more, and a scrape may have a hundred thousand families that no contract knows. Arbitrary.
+_FINDINGS_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Ledger:
     _places: dict[tuple[Signal, str], Place | None] = field(default_factory=dict)
     _unseen: dict[tuple[Signal, str], _Unseen] = field(default_factory=dict)
     _redactor: Redactor = field(default_factory=Redactor)
+    _known: set[str] = field(default_factory=set)
 
     def promise(self, signal: Signal, name: str, place: Place | None = None) -> None:
         """Enter an item; until it is seen it counts as not observed."""
@@ -86,6 +89,9 @@ class Ledger:
         reproduce: str | None = None,
     ) -> None:
         """Enter a finding, with every secret taken out; the same fault of one item is entered once."""
+        if len(self.findings) >= _FINDINGS_MAX:
+            self._leave_out()
+            return
         known = RULES[rule]
         finding = Finding(
             rule,
@@ -100,8 +106,14 @@ class Ledger:
             fix=fix or known.help,
             reproduce=reproduce if self.shows_commands else None,
         )
-        if all(finding.fingerprint != earlier.fingerprint for earlier in self.findings):
+        if finding.fingerprint not in self._known:
+            self._known.add(finding.fingerprint)
             self.findings.append(finding)
+
+    def _leave_out(self) -> None:
+        reason = f"there are more than {_FINDINGS_MAX} findings: the rest is left out"
+        if reason not in self.inconclusive:
+            self.inconclusive.append(reason)
 
     def clean(self, text: str) -> str:
         """Return a text of the server's, short and without secrets; the tokens that we sent are some."""

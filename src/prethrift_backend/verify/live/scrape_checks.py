@@ -22,6 +22,7 @@ _NUMERIC_KINDS: Final = ("counter", "histogram")
 # A segment that no route template has: a number, a UUID, or a long run of hexadecimal digits.
 _RAW_SEGMENT: Final = re.compile(r"[0-9]+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}", re.IGNORECASE)
 _WARN_SHARE: Final = 0.8
+_UNKNOWN_MAX: Final = 100  # so many are told one by one; arbitrary
 # Arbitrary: of a family without series its type and help can be held against the contract, its labels cannot.
 _DECLARED_SHARE: Final = 0.5
 
@@ -103,10 +104,14 @@ def check_families(ledger: Ledger, scrape: Scrape, contract: MetricsContract) ->
 
 def _check_unknown(ledger: Ledger, scrape: Scrape, contract: MetricsContract) -> None:
     known = {family.name for family in contract.families} | {gone.name for gone in contract.deprecations}
-    for name in scrape.family_names:
-        if name not in known and not contract.is_external(name):
-            kind = scrape.types.get(name, "no type")
-            ledger.find("LV080", "metrics", name, f"family {name!r} ({kind}) is in no contract", observed=name)
+    unknown = [name for name in scrape.family_names if name not in known and not contract.is_external(name)]
+    for name in unknown[:_UNKNOWN_MAX]:
+        kind = scrape.types.get(name, "no type")
+        ledger.find("LV080", "metrics", name, f"family {name!r} ({kind}) is in no contract", observed=name)
+    rest = unknown[_UNKNOWN_MAX:]
+    if rest:
+        message = f"{len(rest)} more families are in no contract"
+        ledger.find("LV080", "live", SCRAPE_ITEM, message, observed=listed(rest))
 
 
 def _check_presence(ledger: Ledger, scrape: Scrape, family: MetricFamily, features: set[str]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,9 @@ from prethrift_backend.verify.records.values import ObservedSpan, from_sdk, show
 # What a file has from before the run is looked at as well, as far back as this: some 10,000 lines, which take less than
 # a second. Arbitrary.
 _PAST_BYTES: Final = 4 * 1024 * 1024
+# What comes while a run looks is read up to here. Arbitrary; some 100,000 lines.
+_ADDED_BYTES_MAX: Final = 32 * 1024 * 1024
+_COMPLAINT_BYTES: Final = 4096
 _AGAIN_SECONDS: Final = 1.0  # between two runs of a command that ends by itself; arbitrary
 _END_SECONDS: Final = 5.0
 
@@ -89,12 +93,17 @@ class LogFile:
     def __init__(self, path: Path, *, past_bytes: int = _PAST_BYTES) -> None:
         """Open the file; raises LiveUsageError where that cannot be done."""
         try:
-            self._file: IO[bytes] = path.open("rb", buffering=0)
+            # Not to wait where it is a pipe that nobody writes to.
+            self._file: IO[bytes] = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)  # noqa: PTH123, SIM115 - of a descriptor
         except OSError as error:
             message = f"--logs {str(path)!r} cannot be read: {error.strerror}; give the file that the service logs to"
             raise LiveUsageError(message) from error
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self._file.close()
+            raise LiveUsageError(f"--logs {str(path)!r} is no file: give what prints it in --logs-command")
         self._lines: list[bytes] = []
         self._rest = b""
+        self._room = past_bytes + _ADDED_BYTES_MAX
         self._at = max(0, os.fstat(self._file.fileno()).st_size - past_bytes)
         self._skips = self._at > 0
 
@@ -103,8 +112,9 @@ class LogFile:
         if os.fstat(self._file.fileno()).st_size < self._at:
             self._at, self._rest, self._skips = 0, b"", False
         self._file.seek(self._at)
-        added = self._file.read()
+        added = self._file.read(self._room) if self._room else b""
         self._at += len(added)
+        self._room -= len(added)
         *whole, self._rest = (self._rest + added).split(b"\n")
         if self._skips and whole:
             self._skips, whole = False, whole[1:]
@@ -112,12 +122,16 @@ class LogFile:
         return self._lines
 
     def fault(self) -> str | None:
-        """Have none."""
-        return None
+        """Say that more came than is read."""
+        return None if self._room else _too_much("--logs")
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _too_much(option: str) -> str:
+    return f"{option} gave more than {_ADDED_BYTES_MAX} bytes, and the rest was not read: let it give less"
 
 
 class LogCommand:
@@ -158,8 +172,8 @@ class LogCommand:
         return self._finished
 
     def fault(self) -> str | None:
-        """Say with which status the command has failed."""
-        return self._fault
+        """Say with which status the command has failed, or that it printed more than is read."""
+        return _too_much("--logs-command") if self._run.is_full else self._fault
 
     def close(self) -> None:
         """End the command, and what it has started."""
@@ -185,8 +199,13 @@ class _CommandRun:
 
     def _read(self) -> None:
         stream = self._process.stdout
-        while stream is not None and (piece := os.read(stream.fileno(), 65536)):
+        while stream is not None and not self.is_full and (piece := os.read(stream.fileno(), 65536)):
             self._output += piece
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has printed as much as is read."""
+        return len(self._output) >= _ADDED_BYTES_MAX
 
     def status(self) -> int | None:
         """Return how it ended, once all that it printed is here; None until then."""
@@ -198,17 +217,16 @@ class _CommandRun:
 
     def complaint(self) -> str:
         """Return the last line of what it wrote to its standard error."""
-        self._errors.seek(0)
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _COMPLAINT_BYTES))
         return (self._errors.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
 
     def close(self) -> None:
         """End its process group, and wait for it."""
         self._signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self._process.wait()
+        self._signal(signal.SIGKILL)  # a child of it may go on where it has ended itself
+        self._process.wait()
         self._reader.join(_END_SECONDS)
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -93,15 +93,15 @@ def _ids(context: SpanContext | None) -> tuple[str, str]:
     return ("", "") if context is None else (format_trace_id(context.trace_id), format_span_id(context.span_id))
 
 
-def from_otlp(request: ExportTraceServiceRequest) -> list[ObservedSpan]:
-    """Return the spans of one export of OTLP, in their order."""
-    return [
+def from_otlp(request: ExportTraceServiceRequest) -> Iterator[ObservedSpan]:
+    """Yield the spans of one export of OTLP, in their order."""
+    return (
         _otlp_span(span, scope.scope.name, resource)
         for group in request.resource_spans
         for resource in [_otlp_values(group.resource.attributes)]
         for scope in group.scope_spans
         for span in scope.spans
-    ]
+    )
 
 
 def _otlp_span(span: trace_pb2.Span, scope: str, resource: Mapping[str, object]) -> ObservedSpan:
