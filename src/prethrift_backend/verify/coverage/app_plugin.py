@@ -1,6 +1,6 @@
 """The part of the coverage plugin for an application whose metrics are not this package's: its registry is watched.
 
-Apart from `coverage_plugin`, because it loads all that an application of this package is made of.
+Apart from `coverage.plugin`, because it loads all that an application of this package is made of.
 """
 
 from __future__ import annotations

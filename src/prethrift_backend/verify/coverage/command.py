@@ -19,6 +19,7 @@ from prethrift_backend.verify.coverage.items import HEALTH_ENDPOINTS, coverage_i
 from prethrift_backend.verify.coverage.judgement import outcome_of, select, summary_lines, table_lines
 from prethrift_backend.verify.coverage.record import CoverageRecord, digests_of, merge_records, read_record
 from prethrift_backend.verify.exceptions import load_exceptions
+from prethrift_backend.verify.option_numbers import share
 from prethrift_backend.verify.reports import Request
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add_command(subparsers: Subparsers) -> None:
     )
     add_contracts_option(parser)
     add_report_options(parser)
-    parser.add_argument("--floor", type=_share, default=1.0, metavar="SHARE", help="from 0 to 1 (default: %(default)g)")
+    parser.add_argument("--floor", type=share, default=1.0, metavar="SHARE", help="from 0 to 1 (default: %(default)g)")
     parser.add_argument(
         "--stability",
         choices=("stable", "beta", "all"),
@@ -128,13 +129,3 @@ def _run_pytest(options: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     return done.returncode
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: give a number from 0 to 1")
-    return value

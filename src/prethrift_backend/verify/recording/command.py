@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from prethrift_backend.exceptions import ContractError
+from prethrift_backend.verify.option_numbers import count, positive
 from prethrift_backend.verify.recording.folder import check_folder, write_folder
 from prethrift_backend.verify.verdict import INCONCLUSIVE, UNUSABLE
 
@@ -53,16 +54,16 @@ def add_command(subparsers: Subparsers) -> None:
     target.add_argument("--app", metavar="MODULE:ATTRIBUTE", help="run an application in this process instead")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder without contracts")
     parser.add_argument("--job", type=_job, metavar="NAME", help="the job that Prometheus will have for it")
-    parser.add_argument("--scrapes", type=_count, default=5, metavar="N", help="default: %(default)s")
+    parser.add_argument("--scrapes", type=count, default=5, metavar="N", help="default: %(default)s")
     parser.add_argument("--metrics-path", type=_path, metavar="PATH", help="default: the usual ones are tried")
     for name in ("live", "ready", "health"):
         told = "default: the usual ones are tried; '' for none"
         parser.add_argument(f"--{name}-path", metavar="PATH", help=told)
     parser.add_argument("--logs", type=Path, metavar="FILE", help="lines of JSON that it has written: drafts logs.txt")
     parser.add_argument("--token", metavar="TOKEN", help="the bearer token of both health details and metrics")
-    parser.add_argument("--max-requests", type=_count, default=60, metavar="N", help="default: %(default)s")
-    parser.add_argument("--timeout", type=_positive, default=5.0, metavar="S", help="for each (default: %(default)g)")
-    parser.add_argument("--rate", type=_positive, default=10.0, metavar="N", help="per second (default: %(default)g)")
+    parser.add_argument("--max-requests", type=count, default=60, metavar="N", help="default: %(default)s")
+    parser.add_argument("--timeout", type=positive, default=5.0, metavar="S", help="for each (default: %(default)g)")
+    parser.add_argument("--rate", type=positive, default=10.0, metavar="N", help="per second (default: %(default)g)")
     parser.set_defaults(command=record)
 
 
@@ -191,21 +192,3 @@ def _path(text: str) -> str:
     if _PATH.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no path: it begins with '/', and is visible ASCII")
     return text
-
-
-def _positive(text: str) -> float:
-    return _number(text, least=0.001, most=3600.0)
-
-
-def _count(text: str) -> int:
-    return int(_number(text, least=1, most=10000))
-
-
-def _number(text: str, *, least: float, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:g} to {most:g}")
-    return value
