@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +18,7 @@ from tests.support.foreign_shop import app as shop
 from prethrift_backend.verify.application import ApplicationError
 from prethrift_backend.verify.live import application as live_application
 from prethrift_backend.verify.live.application import running, verify_application
+from prethrift_backend.verify.live.client import TooLongError
 from prethrift_backend.verify.live.health_checks import HealthPaths
 from prethrift_backend.verify.live.options import LiveOptions
 from prethrift_backend.verify.verdict import VERIFIED, VIOLATED, exit_status
@@ -28,6 +31,7 @@ class Recorder:
 
     def __init__(self, fault: str = "") -> None:
         self.fault = fault
+        self.piece = b"x" * 65536
         self.heard: list[str] = []
         self.states: list[object] = []
 
@@ -41,7 +45,11 @@ class Recorder:
             raise RuntimeError("in the middle of it")
         if scope["path"] == "/hangs":
             await asyncio.Event().wait()
+        if scope["path"] == "/exits":
+            sys.exit(3)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"b")]})
+        while scope["path"] == "/endless":
+            await send({"type": "http.response.body", "body": self.piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"he", "more_body": True})
         await send({"type": "http.response.body", "body": b"llo"})
 
@@ -49,6 +57,11 @@ class Recorder:
         if self.fault == "none":
             raise TypeError("http alone")
         self.heard.append((await receive())["type"])
+        if self.fault == "exits":
+            sys.exit(3)
+        if self.fault == "tells":
+            await send({"type": "lifespan.startup.failed", "message": "no answer of postgresql://shop:hunter2@db/shop"})
+            return
         if self.fault == "refuses":
             await send({"type": "lifespan.startup.failed", "message": "Traceback\nValueError: no database"})
             return
@@ -91,6 +104,49 @@ def test_a_request_that_hangs_ends_at_the_time_limit() -> None:
     """The run goes on without that answer."""
     with pytest.raises(httpx.ReadTimeout):
         _get(Recorder(), "/hangs", timeout_seconds=0.05)
+
+
+def test_an_answer_without_end_is_cut_off() -> None:
+    """Without a socket nothing else would slow it before the memory is full."""
+    with pytest.raises(TooLongError, match="more than 8388608 bytes"):
+        _get(Recorder(), "/endless", timeout_seconds=60.0)
+
+
+def test_an_answer_of_nothing_without_end_ends_at_the_time_limit() -> None:
+    """What never waits has to be made to."""
+    app = Recorder()
+    app.piece = b""
+
+    with pytest.raises(httpx.ReadTimeout):
+        _get(app, "/endless", timeout_seconds=0.05)
+
+
+def test_an_application_that_ends_the_process_is_an_error_of_its_own() -> None:
+    """The loop goes on for the other requests."""
+    assert _get(Recorder(), "/exits").status_code == 500
+
+
+def test_an_application_that_ends_the_process_at_its_start_is_named() -> None:
+    """It is told at once, and not after a wait."""
+    with pytest.raises(ApplicationError, match="does not start: it ends the process with status 3"):
+        _get(Recorder("exits"), "/")
+
+
+def test_the_reason_of_a_refusal_is_told_without_secrets() -> None:
+    """What an application failed at may be an address with a password."""
+    with pytest.raises(ApplicationError) as caught:
+        _get(Recorder("tells"), "/")
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_nothing_is_left_of_a_run() -> None:
+    """The thread has ended, whether the application came up or not."""
+    for fault in ("", "none", "refuses", "exits"):
+        with suppress(ApplicationError):
+            _get(Recorder(fault), "/")
+
+    assert not [thread for thread in threading.enumerate() if thread.name == "verify-application"]
 
 
 def test_an_application_that_refuses_to_start_is_named_with_its_reason() -> None:

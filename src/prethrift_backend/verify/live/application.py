@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 from opentelemetry.sdk.trace import ReadableSpan
 
+from prethrift_backend.observability import redact_text
 from prethrift_backend.observability.observing import observed_by
 from prethrift_backend.verify.application import OWN_REFERENCE, ApplicationError, load_application
-from prethrift_backend.verify.live.client import LiveClock
+from prethrift_backend.verify.live.client import BODY_BYTES_MAX, LiveClock, TooLongError
 from prethrift_backend.verify.live.context import LiveApplication, LiveRecords
 from prethrift_backend.verify.live.options import LiveOptions, LiveRun
 from prethrift_backend.verify.live.run import verify_live
@@ -37,6 +38,7 @@ _URL: Final = "http://localhost"
 # Arbitrary: an application that loads a model may take some time, one that hangs does not end.
 _LIFESPAN_SECONDS: Final = 60.0
 # Nobody else is waiting, and no network is to be spared.
+_REASON_CHARACTERS: Final = 300  # arbitrary
 _RATE_PER_SECOND: Final = 1_000_000.0
 
 
@@ -158,17 +160,25 @@ class _Lifespan:
         """Let the application give back what it has."""
         self._is_to_stop.set()
         if self._task is not None:
-            await self._task
+            if not self._is_started.is_set():  # nobody waits for it any more
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def serve(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Answer a request, with the state that the lifespan has made."""
-        await self._app({**scope, "state": dict(self._state)}, receive, send)
+        try:
+            await self._app({**scope, "state": dict(self._state)}, receive, send)
+        except SystemExit as error:  # it would end the loop, and with it every other request
+            raise RuntimeError("the application wanted to end the process") from error
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
         # An error means that it knows no lifespan, or failed in it: then it has said so in a message before.
         with contextlib.suppress(Exception):
-            await self._app(scope, self._receive, self._send)
+            try:
+                await self._app(scope, self._receive, self._send)
+            except SystemExit as error:
+                self._failure = f"it ends the process with status {error.code}"
         self._is_started.set()
 
     async def _receive(self) -> dict[str, str]:
@@ -179,7 +189,8 @@ class _Lifespan:
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "lifespan.startup.failed":
             said = str(message.get("message", "")).strip().splitlines()
-            self._failure = said[-1] if said else "it gives no reason"
+            # It may hold what the start failed at, an address with a password for one.
+            self._failure = redact_text(said[-1])[:_REASON_CHARACTERS] if said else "it gives no reason"
         if message["type"].startswith("lifespan.startup."):
             self._is_started.set()
 
@@ -189,7 +200,7 @@ class _Transport(httpx.BaseTransport):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, app: Any, timeout_seconds: float) -> None:
         self._loop = loop
-        self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        self._app = app
         self._timeout_seconds = timeout_seconds
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -204,6 +215,30 @@ class _Transport(httpx.BaseTransport):
             future.cancel()
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
-        response = await self._transport.handle_async_request(request)
+        bounded = _Bounded(self._app)
+        transport = httpx.ASGITransport(app=bounded, raise_app_exceptions=False)
+        response = await transport.handle_async_request(request)
+        if bounded.size > BODY_BYTES_MAX:
+            raise TooLongError(f"more than {BODY_BYTES_MAX} bytes", request=request)
         body = b"".join([piece async for piece in response.aiter_raw()])
         return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
+
+
+class _Bounded:
+    """An application that is cut off where its answer has no end; without a socket nothing else would slow it."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.size = 0
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Answer a request as far as an answer is read."""
+
+        async def counted(message: MutableMapping[str, Any]) -> None:
+            self.size += len(message.get("body", b""))
+            if self.size > BODY_BYTES_MAX:
+                raise OSError("the client has gone")
+            await asyncio.sleep(0)  # so that others have their turn, and the time of a request can end
+            await send(message)
+
+        await self._app(scope, receive, counted)

@@ -178,21 +178,21 @@ class LiveClient:
             pieces.append(piece)
             size += len(piece)
             if size > BODY_BYTES_MAX:
-                raise _TooLongError(f"more than {BODY_BYTES_MAX} bytes")
+                raise TooLongError(f"more than {BODY_BYTES_MAX} bytes")
             if self.clock.monotonic() - begun > self.limits.timeout_seconds:
                 raise httpx.ReadTimeout("the body took too long")
         return b"".join(pieces)
 
 
-class _TooLongError(httpx.ReadError):
-    pass
+class TooLongError(httpx.ReadError):
+    """A body is longer than is read of any."""
 
 
 class _TooShortError(httpx.ReadError):
     pass
 
 
-_FAULTS: Final[Mapping[type, type[UnreachableError]]] = {_TooLongError: EndlessError, _TooShortError: CutOffError}
+_FAULTS: Final[Mapping[type, type[UnreachableError]]] = {TooLongError: EndlessError, _TooShortError: CutOffError}
 
 
 def _pieces(response: httpx.Response) -> Iterator[bytes]:
