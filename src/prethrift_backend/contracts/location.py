@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,8 @@ def load_contracts(directory: Path | None = None) -> Contracts:
 
     def load(name: str, loader: Callable[[Path | None], _Loaded]) -> _Loaded | None:
         try:
-            return loader(folder) if (folder / name).exists() else None
+            # A link that leads nowhere is there: its promises are not to be forgotten in silence.
+            return loader(folder) if os.path.lexists(folder / name) else None
         except ContractError as error:
             errors.append(error)
             return None

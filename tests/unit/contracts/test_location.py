@@ -126,3 +126,12 @@ def test_a_contract_that_is_asked_for_by_name_is_there(directory: Path, load: Ca
     """The loader of one file says which file is missing."""
     with pytest.raises(ContractError, match=r"\.txt: No such file"):
         load(directory)
+
+
+def test_a_link_that_leads_nowhere_is_no_file_that_is_not_there(tmp_path: Path) -> None:
+    """Its promises are asked for, and missed."""
+    (tmp_path / "metrics.txt").write_text("# CONTRACT metrics 1.0.0\n")
+    (tmp_path / "logs.txt").symlink_to(tmp_path / "gone.txt")
+
+    with pytest.raises(ContractError, match=r"logs\.txt: No such file"):
+        load_contracts(tmp_path)

@@ -102,6 +102,19 @@ def test_contracts_alone_say_that_no_code_was_looked_at(capsys: pytest.CaptureFi
         assert items["metrics.txt"]["state"] == "passed"
 
 
+@pytest.mark.parametrize("text", ["", "# CONTRACT metrics 1.0.0\n# EXTERNAL process_*\n"])
+def test_contracts_that_promise_nothing_are_not_verified(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str
+) -> None:
+    """Status 3: there was nothing to look at."""
+    (tmp_path / "metrics.txt").write_text(text, encoding="utf-8")
+
+    status, document = _lint(capsys, "--contracts", tmp_path)
+
+    assert status == 3
+    assert [item["reason"] for item in document["items"]] == ["the contracts promise nothing"]
+
+
 def test_an_application_around_which_our_telemetry_stands_is_held_to_its_own_contracts(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:

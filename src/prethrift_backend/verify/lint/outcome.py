@@ -89,7 +89,11 @@ def _merged(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _files(contracts: Contracts) -> Iterator[Item]:
-    """Yield each file as an item: what is wrong with it as a whole is nobody else's."""
+    """Yield each file as an item: what is wrong with it as a whole is nobody else's.
+
+    Files that promise nothing, all of them, are nothing that could be well.
+    """
+    promises_something = bool(items_of(contracts) or overhead_items(contracts))
     for signal, contract in (
         ("metrics", contracts.metrics),
         ("logs", contracts.logs),
@@ -98,7 +102,8 @@ def _files(contracts: Contracts) -> Iterator[Item]:
         ("overhead", contracts.overhead),
     ):
         if contract is not None:
-            yield Item(signal, Path(contract.source).name)  # type: ignore[arg-type] # the words are those of Signal
+            why_not = None if promises_something else "the contracts promise nothing"
+            yield Item(signal, Path(contract.source).name, None, why_not)  # type: ignore[arg-type] # words of Signal
 
 
 def _ids(rules: Iterable[object], *, is_code: bool) -> tuple[str, ...]:
