@@ -75,11 +75,10 @@ class JobThread(Generic[Job]):
 
     def _give_up(self) -> None:
         with suppress(queue.Empty):
-            while True:
-                job = self._queue.get_nowait()
-                if job is not None:
-                    self._finish()
-                    self._drop(job)
+            while (job := self._queue.get_nowait()) is not None:
+                self._finish()
+                self._drop(job)
+            self._queue.put(None)  # given back: the thread may be in a job, and ends by it
 
     def _run(self) -> None:
         own = self._queue

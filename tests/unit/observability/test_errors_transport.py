@@ -219,6 +219,7 @@ def test_a_sentry_that_hangs_does_not_hold_the_end(monkeypatch: pytest.MonkeyPat
         for thread in threading.enumerate():
             if thread.name == "prethrift-sentry-events":
                 thread.join(PATIENCE_SECONDS)
+                assert not thread.is_alive()
 
 
 def test_at_the_end_a_sentry_that_fails_is_tried_once_more_at_most(monkeypatch: pytest.MonkeyPatch) -> None:

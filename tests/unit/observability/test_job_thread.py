@@ -99,6 +99,21 @@ def test_a_job_that_hangs_does_not_hold_the_end(bench: Bench) -> None:
     assert (bench.done, bench.dropped) == ([], [2, 3])
 
 
+def test_the_thread_ends_after_a_job_that_hung(bench: Bench) -> None:
+    """Whoever gave up waiting for it took its jobs, and not the word that there are no more."""
+    for job in (1, 2):
+        bench.jobs.put(job)
+    assert bench.begun.wait(PATIENCE_SECONDS)
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "bench")
+    bench.jobs.stop()
+    bench.jobs.join(time.monotonic())
+
+    bench.gate.set()
+    thread.join(PATIENCE_SECONDS)
+
+    assert not thread.is_alive()
+
+
 def test_waiting_ends_at_its_deadline(bench: Bench) -> None:
     """`wait_idle` says that it waited in vain."""
     bench.jobs.put(1)
