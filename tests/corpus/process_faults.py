@@ -100,6 +100,12 @@ FAULTS: Final[dict[str, tuple[str, Fault]]] = {
         "LV114",
         _recorded(lambda s: s.from_scrape(4, 'version="1.1.0"', 'version="1.2.0"')),
     ),
+    "a breach of contract that the process has counted": (
+        "LV115",
+        _recorded(
+            lambda s: s.append('contract_violations_total{family="search_operations_total",label="search_type"} 2\n')
+        ),
+    ),
     "the scrape is redirected": ("LV011", _recorded(lambda s: s.status("/metrics", 307))),
     "the scrape is a page": ("LV061", _scrape_type("text/html; charset=utf-8")),
     "the scrape is called OpenMetrics and is none": (

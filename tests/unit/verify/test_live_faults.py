@@ -262,6 +262,10 @@ FAULTS: dict[str, tuple[str, Change]] = {
         lambda s: s.from_scrape(4, "process_start_time_seconds 1.79", "process_start_time_seconds 1.78"),
     ),
     "a flag of 2": ("LV113", lambda s: s.replace('health_check_up{check="s3"} 1.0', 'health_check_up{check="s3"} 2.0')),
+    "a breach that the process has counted": (
+        "LV115",
+        lambda s: s.append('contract_violations_total{family="search_operations_total",label="search_type"} 2\n'),
+    ),
     "two contracts": ("LV114", lambda s: s.from_scrape(4, 'version="1.1.0"', 'version="1.2.0"')),
 }
 

@@ -93,6 +93,8 @@ def look(run: LiveContext) -> None:
                 break
         versions = run.options.versions
         scrape_checks.check_consistency(run.ledger, [seen for _, seen in run.scrapes], versions=versions)
+        # The first scrape: what the run itself has sent since then is odd on purpose.
+        scrape_checks.check_violations(run.ledger, scrape)
     with run.ledger.stage(8, "cost"):
         # The quickest: what is asked is what a scrape takes, not what else the machine had to do meanwhile.
         seconds = min(answer.seconds for answer, _ in run.scrapes)

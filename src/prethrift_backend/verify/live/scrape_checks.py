@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from prethrift_backend.contracts import MetricFamily, MetricLabel, MetricsContract
+from prethrift_backend.observability.metrics import VIOLATIONS
 from prethrift_backend.verify.live.items import Ledger, listed
 from prethrift_backend.verify.live.scrape import LiveSample, Scrape
 from prethrift_backend.verify.live.versions import VersionRange, is_allowed
@@ -251,6 +252,15 @@ def check_consistency(ledger: Ledger, scrapes: Sequence[Scrape], *, versions: Ve
         _check_constant(ledger, scrapes, CONTRACT_ITEM, "LV114")
     for scrape in scrapes:
         _check_flags(ledger, scrape)
+
+
+def check_violations(ledger: Ledger, scrape: Scrape) -> None:
+    """Tell what the process itself has counted as a breach of its contract."""
+    broken = [sample for sample in scrape.samples.get(VIOLATIONS, ()) if sample.value > 0]
+    if broken:
+        message = f"the process has broken its contract {sum(sample.value for sample in broken):g} times"
+        seen = listed(f"{_shown(sample)} {sample.value:g}" for sample in broken)
+        ledger.find("LV115", "metrics", VIOLATIONS, message, expected="0", observed=seen)
 
 
 def _check_growth(ledger: Ledger, name: str, before: Iterable[LiveSample], after: Iterable[LiveSample]) -> None:

@@ -99,7 +99,7 @@ _HEALTH: Final = (
         "The status code and the body agree",
         "error",
         "WIRE",
-        "Balancers read the code, people and scripts the body: 503 for unhealthy, 200 for everything else.",
+        "Balancers read the code, people and scripts the body. Answer 503 for unhealthy, 200 for everything else.",
     ),
     Rule(
         "LV041",
@@ -169,7 +169,7 @@ _HEALTH: Final = (
         "The whole follows from its checks",
         "error",
         "WIRE",
-        "A service that says healthy with an unhealthy critical check hides an outage.",
+        "A service that says healthy with an unhealthy critical check hides an outage. Let critical checks decide.",
     ),
     Rule(
         "LV058",
@@ -210,7 +210,7 @@ _SCRAPE: Final = (
         "OpenMetrics ends with # EOF, the text format does without",
         "error",
         "WIRE",
-        "It tells a whole scrape from one that was cut off.",
+        "It tells a whole scrape from one that was cut off. End OpenMetrics with it, and nothing else.",
     ),
     Rule("LV065", "A compressed scrape can be read", "error", "WIRE", "Prometheus asks for gzip. Mend or drop it."),
     Rule("LV066", "The text format can be read", "error", "WIRE", "One bad line loses the whole scrape. Mend it."),
@@ -246,7 +246,13 @@ _FAMILIES: Final = (
         "What is not promised is not reviewed, and a status or an id in a name makes a family each. Declare it, or use "
         "a label.",
     ),
-    Rule("LV081", "A family that is always there is there", "error", "QUERY", "Queries find nothing. Export it."),
+    Rule(
+        "LV081",
+        "A family that is always there is there",
+        "error",
+        "QUERY",
+        "Queries find nothing. Export it from the start.",
+    ),
     Rule(
         "LV082",
         "The families of a feature come together",
@@ -318,10 +324,26 @@ _CONSISTENCY: Final = (
         "One process answers",
         "error",
         "QUERY STORE",
-        "process_start_time_seconds changed: several workers without a shared registry, or a restart meanwhile.",
+        "process_start_time_seconds changed: several workers without a shared registry, or a restart meanwhile. Share "
+        "the registry, or find out what has restarted the process.",
     ),
-    Rule("LV113", "A gauge of yes and no is 0 or 1", "error", "QUERY", "Names in _up and _info promise it."),
+    Rule(
+        "LV113",
+        "A gauge of yes and no is 0 or 1",
+        "error",
+        "QUERY",
+        "Names in _up and _info promise it. Set nothing else.",
+    ),
     Rule("LV114", "All answers have one contract", "error", "QUERY", "A roll-out is under way, or hangs: wait, look."),
+    Rule(
+        "LV115",
+        "The process has not broken its own contract",
+        "warning",
+        "QUERY",
+        "contract_violations_total counts values that were mapped or dropped, so that some series say less than they "
+        "should. Its labels name the family and the label: mend the code that sets it, or add the value to the "
+        "contract; the count begins anew with the process.",
+    ),
 )
 
 _PROBE: Final = (
@@ -335,8 +357,10 @@ _PROBE: Final = (
         "Anybody could fill the memory. Count all paths without a route under one value.",
     ),
     Rule("LV123", "An odd method makes no series of its own", "error", "COST", "Map it to the overflow value."),
-    Rule("LV124", "Requests in progress go back", "error", "QUERY", "The gauge is not lowered on some way out."),
-    Rule("LV125", "A bad traceparent is ignored", "error", "WIRE", "A header of a stranger must not fail a request."),
+    Rule("LV124", "Requests in progress go back", "error", "QUERY", "Lower the gauge on every way out, errors too."),
+    Rule(
+        "LV125", "A bad traceparent is ignored", "error", "WIRE", "A stranger's header must fail no request. Drop it."
+    ),
 )
 
 READING_RULES: Final[tuple[Rule, ...]] = (
