@@ -139,15 +139,28 @@ def test_tests_of_another_rule_file_do_not_count(folder: Path) -> None:
     assert finding.observed == "no case"
 
 
-@pytest.mark.parametrize("text", ["tests: [", "\xff", "[]", "tests: 3", "tests: [1, {alert_rule_test: x}]", ""])
-def test_no_text_of_tests_raises(tmp_path: Path, text: str) -> None:
-    """What is no file of tests is told, or is one without tests."""
+@pytest.mark.parametrize(("text", "fault"), [("tests: [", "no YAML: did not"), ("\xff", "no YAML: it is not UTF-8")])
+def test_a_text_that_is_no_file_of_tests_is_told(tmp_path: Path, text: str, fault: str) -> None:
+    """With what is wrong with it, and without tests."""
     path = tmp_path / "x_test.yml"
     path.write_text(text, encoding="latin-1")
 
     read = read_test_file(path)
 
-    assert read.fault is not None or not any(group.expectations for group in read.groups)
+    assert (read.fault or "").startswith(fault)
+    assert read.groups == ()
+
+
+@pytest.mark.parametrize("text", ["[]", "tests: 3", "tests: [1, {alert_rule_test: x}]", ""])
+def test_no_other_text_of_tests_raises(tmp_path: Path, text: str) -> None:
+    """What has no tests in it is a file without tests."""
+    path = tmp_path / "x_test.yml"
+    path.write_text(text)
+
+    read = read_test_file(path)
+
+    assert read.fault is None
+    assert [group.expectations for group in read.groups if group.expectations] == []
 
 
 def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:

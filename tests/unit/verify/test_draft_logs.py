@@ -159,6 +159,7 @@ def test_our_own_lines_are_drafted_close_to_our_contract() -> None:
 
     drafted = contract.event("request_completed")
     assert set(drafted.levels) <= set(ours.levels)
+    assert {own.name for own in drafted.fields} == set(fields)
     for own in drafted.fields:
         promised = ours.field(own.name)
         assert promised is not None
