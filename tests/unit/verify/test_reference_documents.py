@@ -20,7 +20,7 @@ from tests.unit.health._parts import Harness, ScriptedCheck
 from tests.unit.observability.test_log_contract import scenario
 
 from prethrift_backend.contracts import Contracts, ValueType, load_contracts, parse_logs, parse_spans
-from prethrift_backend.health import HealthApp
+from prethrift_backend.health import HealthApp, HealthEndpoint, HealthGroup
 from prethrift_backend.verify.records.log_checks import LogChecks
 from prethrift_backend.verify.reference.examples import example_line
 from prethrift_backend.verify.reference.json_text import type_schema
@@ -209,24 +209,42 @@ async def test_the_endpoints_answer_as_the_document_says(path: str, is_well: boo
         got, head, other = [await client.request(method, path.format(name="x")) for method in ("GET", "HEAD", "DELETE")]
 
     response = document["paths"][path]["get"]["responses"][str(got.status_code)]
-    if got.status_code != 404:
-        assert _faults(response["content"]["application/json"]["schema"], document, got.json()) == []
-        assert got.headers["content-type"] == "application/json"
-        assert {header.lower() for header in response["headers"]} <= set(got.headers)
+    assert got.status_code == (200 if is_well or path == "/health/live" else 503)
+    assert _faults(response["content"]["application/json"]["schema"], document, got.json()) == []
+    assert got.headers["content-type"] == "application/json"
+    assert {header.lower() for header in response["headers"]} <= set(got.headers)
     assert (head.status_code, head.content) == (got.status_code, b"")
-    assert other.status_code == (404 if got.status_code == 404 else 405)
-    assert got.status_code == 404 or "GET" in other.headers["allow"]
+    assert other.status_code == 405
+    assert "GET" in other.headers["allow"]
+
+
+@pytest.mark.parametrize("path", [path for path in openapi()["paths"] if "{name}" in path])
+async def test_an_unknown_name_is_answered_as_the_document_says(path: str) -> None:
+    """404 is documented where a name is asked for; no method is another answer."""
+    async with await client_of(is_well=True) as client:
+        answers = [await client.request(method, path.format(name="nobody")) for method in ("GET", "HEAD", "DELETE")]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert "404" in openapi()["paths"][path]["get"]["responses"]
 
 
 async def client_of(*, is_well: bool) -> httpx.AsyncClient:
-    """Return a client of health endpoints with one check, which passes or has failed for long."""
+    """Return a client of health endpoints with one check, alone in a group, which passes or has failed for long."""
     harness, check = Harness(), ScriptedCheck()
     harness.registry.register("x", check)
     harness.lifecycle.mark_ready()
     if not is_well:
         check.fail()
     await harness.run_checks(3)
-    return httpx.AsyncClient(transport=httpx.ASGITransport(HealthApp(harness.endpoint)), base_url="http://health")
+    endpoint = HealthEndpoint(
+        harness.engine,
+        harness.lifecycle,
+        version="1.2.3",
+        environment="production",
+        gate=harness.details,
+        groups=[HealthGroup("x", ("x",))],
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(HealthApp(endpoint)), base_url="http://health")
 
 
 def _faults(schema: dict[str, Any], document: dict[str, Any], body: object) -> list[str]:
