@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from types import FrameType
 
 from tests.corpus.change import KINDS, Change
 from tests.corpus.changes import CHANGES, shortcomings, unchanged
@@ -44,5 +46,11 @@ def _is_chosen(change: Change, options: argparse.Namespace) -> bool:
     return is_kind and is_command and (options.only is None or options.only in change.name)
 
 
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End as after Ctrl-C: the two changes under way are finished, and nothing is left behind."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main())
