@@ -16,8 +16,11 @@ def share(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Read how many, from 1 to 10,000; a fraction is cut off."""
-    return int(_between(text, least=1, most=10000))
+    """Read how many, from 1 to 10,000."""
+    number = _between(text, least=1, most=10000)
+    if not number.is_integer():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 10000")
+    return int(number)
 
 
 def _between(text: str, *, least: float, most: float) -> float:
