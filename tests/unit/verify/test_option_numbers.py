@@ -40,5 +40,5 @@ def test_what_is_no_such_number_is_told_with_the_bounds(read: Callable[[str], fl
 
 def test_a_count_is_whole() -> None:
     """A part of a request or of a scrape is none: it is refused, and not cut off."""
-    with pytest.raises(argparse.ArgumentTypeError, match="'2.5' is no whole number from 1 to 10000"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"'2\.5' is no whole number from 1 to 10000"):
         count("2.5")
