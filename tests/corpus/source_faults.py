@@ -9,6 +9,7 @@ from tests.corpus.code_files import (
     EXPORTERS,
     MAIN,
     METRICS,
+    NAMES,
     PICTURES,
     REQUEST_METRICS,
     SERVICE,
@@ -82,6 +83,7 @@ SOURCE_FAULTS: Final = (
         METRICS.swap("in family.initial_label_sets() if", "in family.initial_label_sets()[1:] if"),
     ),
     _lint("V006", "a family that nobody feeds", MAIN.cut(_POOL)),
+    _lint("V006", "a metric is renamed", NAMES.swap('"http_requests_total"', '"http_request_total"')),
     _lint(
         "V006",
         "a setting is renamed",
