@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -193,6 +193,42 @@ def test_a_registry_of_another_library_is_watched(observer: CoverageObserver) ->
     observer.end()
 
     assert _names(observer, "metrics") == {"shop_orders_total", 'shop_orders_total{payment="card"}'}
+
+
+def test_a_scrape_of_another_library_s_registry_exercises_what_moved_alone(observer: CoverageObserver) -> None:
+    """Neither what was counted before, nor a gauge that nobody has set, is exercised since somebody reads all."""
+    registry = CollectorRegistry()
+    orders = Counter("shop_orders_total", "Orders.", ("payment",), registry=registry)
+    Gauge("shop_stock_items", "Items.", ("kind",), registry=registry).labels("hat")
+    orders.labels("invoice").inc()
+    observer.watch_registry(registry)
+
+    generate_latest(registry)
+    observer.end()
+
+    assert _names(observer, "metrics") == set()
+
+
+def test_what_an_excused_test_counted_is_not_the_next_one_s(shop: Capture, observer: CoverageObserver) -> None:
+    """Neither in a registry of another library, nor in a telemetry that stays open."""
+    registry = CollectorRegistry()
+    orders = Counter("shop_orders_total", "Orders.", ("payment",), registry=registry)
+    observer.watch_registry(registry)
+    own = shop.telemetry.metrics.find("shop_orders_total")
+    assert own is not None
+    observer.begin("excused", is_excused=True)
+    orders.labels("card").inc()
+    own.labels(payment="card").inc()
+    observer.end()
+    observer.begin("one")
+    observer.end()
+    assert _names(observer, "metrics") == set()
+
+    observer.begin("one")
+    own.labels(payment="card").inc()
+    observer.end()
+
+    assert "shop_orders_total" in _names(observer, "metrics")
 
 
 def test_a_line_exercises_its_event_level_and_fields(shop: Capture, observer: CoverageObserver) -> None:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
 from prethrift_backend.contracts import MetricFamily, MetricsContract
@@ -76,6 +77,7 @@ class WatchedMetrics:
         self._promised = {family.name: family for family in contract.families}
         self._sets: list[MetricSet] = []
         self._registries: list[tuple[CollectorRegistry, Mapping[_Key, float]]] = []
+        self._before: dict[int, Mapping[_Key, float]] = {}  # of telemetries, by the identity of their metrics
         self._lock = threading.Lock()
 
     def add(self, metrics: MetricSet) -> None:
@@ -85,8 +87,7 @@ class WatchedMetrics:
 
     def add_registry(self, registry: CollectorRegistry) -> None:
         """Watch a registry; what it has counted by now does not count."""
-        before = {_key(sample): sample.value for metric in _COLLECT(registry) for sample in metric.samples}
-        self._registries.append((registry, before))
+        self._registries.append((registry, _values(_samples(registry))))
 
     def watches(self, registry: CollectorRegistry) -> bool:
         """Say whether a scrape of this registry is one of what is watched."""
@@ -94,22 +95,44 @@ class WatchedMetrics:
             return True
         return any(metrics.registry is registry for metrics in self._now())
 
+    def is_read(self, registry: CollectorRegistry, metric: Metric) -> bool:
+        """Say whether a reader fills the family when it is scraped, and nobody sets or counts it."""
+        if type(metric) is not Metric:  # what a MetricSet counts is of a class of its own
+            return False
+        if not any(registry is own for own, _ in self._registries):
+            return True
+        # The client library has no public way from a family to what makes it.
+        return not isinstance(registry._names_to_collectors.get(metric.name), MetricWrapperBase)
+
+    def since(self, registry: CollectorRegistry, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Yield the samples of a scrape without what the registry had counted before."""
+        before = next((values for own, values in self._registries if own is registry), {})
+        return _without(samples, before)
+
     def counted(self) -> Iterator[Sample]:
         """Yield the samples of what is counted, and not read at a scrape."""
         for metrics in self._now():
-            for family in metrics.contract.families:
-                bound = metrics.find(family.name)
-                if bound is not None and not bound.is_read and self._is_promised(family):
-                    yield from (sample for metric in bound.collect() for sample in metric.samples)
+            yield from _without(self._counted_by(metrics), self._before.get(id(metrics), {}))
         for registry, before in self._registries:
-            for metric in _COLLECT(registry):
-                yield from (one._replace(value=one.value - before.get(_key(one), 0.0)) for one in metric.samples)
+            yield from _without(_samples(registry), before)
+
+    def forget(self) -> None:
+        """Let what has been counted by now count no more."""
+        self._before = {id(metrics): _values(self._counted_by(metrics)) for metrics in self._now()}
+        self._registries = [(registry, _values(_samples(registry))) for registry, _ in self._registries]
+
+    def _counted_by(self, metrics: MetricSet) -> Iterator[Sample]:
+        for family in metrics.contract.families:
+            bound = metrics.find(family.name)
+            if bound is not None and not bound.is_read and self._is_promised(family):
+                yield from (sample for metric in bound.collect() for sample in metric.samples)
 
     def let_go(self) -> None:
         """Keep only what belongs to a telemetry that is open."""
         still_open = {id(signals.metrics) for signals in configured_signals()}
         with self._lock:
             self._sets = [metrics for metrics in self._sets if id(metrics) in still_open]
+        self._before = {key: values for key, values in self._before.items() if key in still_open}
 
     def _now(self) -> list[MetricSet]:
         with self._lock:
@@ -118,6 +141,18 @@ class WatchedMetrics:
     def _is_promised(self, family: MetricFamily) -> bool:
         """Say whether the family is the contract's: a test may have made a contract of its own."""
         return family == self._promised.get(family.name)
+
+
+def _samples(registry: CollectorRegistry) -> Iterator[Sample]:
+    return (sample for metric in _COLLECT(registry) for sample in metric.samples)
+
+
+def _values(samples: Iterable[Sample]) -> dict[_Key, float]:
+    return {_key(sample): sample.value for sample in samples}
+
+
+def _without(samples: Iterable[Sample], before: Mapping[_Key, float]) -> Iterator[Sample]:
+    return (one._replace(value=one.value - before.get(_key(one), 0.0)) for one in samples)
 
 
 def _key(sample: Sample) -> _Key:

@@ -57,7 +57,10 @@ class CoverageObserver:
 
     def end(self) -> None:
         """Read what the test has counted."""
-        self._credit("metrics", self._readings.moved(self._watched.counted()))
+        if self._is_excused:
+            self._watched.forget()  # or the next test would be given it
+        else:
+            self._credit("metrics", self._readings.moved(self._watched.counted()))
         self._watched.let_go()
         self._test, self._is_excused = OUTSIDE, False
 
@@ -83,10 +86,11 @@ class CoverageObserver:
 
     def scraped(self, registry: CollectorRegistry, metric: Metric) -> None:
         """Take a family that somebody reads: only so is a gauge exercised, and a counter that is read."""
-        is_read = type(metric) is Metric  # what a MetricSet counts is of a class of its own
+        is_read = self._watched.is_read(registry, metric)
         if (metric.type == "gauge" or is_read) and self._watched.watches(registry):
             read = self._readings.read(metric.samples, from_reader=is_read)
-            self._credit("metrics", (*read, *self._readings.moved(metric.samples)))
+            moved = self._readings.moved(self._watched.since(registry, metric.samples))
+            self._credit("metrics", (*read, *moved))
 
     def line(self, line: bytes) -> None:
         """Take one rendered line."""
