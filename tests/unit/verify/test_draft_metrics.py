@@ -89,7 +89,8 @@ def test_a_label_without_an_end_is_told(values: tuple[str, ...], example: str) -
 
     draft, contract = _draft(text)
 
-    told = f"this label looks unbounded: {len(values)} values such as {example}"
+    count = "1 value" if len(values) == 1 else f"{len(values)} values"
+    told = f"this label looks unbounded: {count} such as {example}"
     assert f"# guessed: {told}\n" in draft.text
     assert draft.warnings == (f"stock: label 'place': {told}",)
     assert contract.family("stock").labels[0].kind == "open"

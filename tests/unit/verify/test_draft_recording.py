@@ -143,6 +143,7 @@ def test_requests_that_are_spent_end_the_recording() -> None:
     ("answer", "said"),
     [
         (lambda _: httpx.Response(404), "no metrics: /metrics answered 404, /metrics/ answered 404"),
+        (lambda _: httpx.Response(404), "have the service export them: a contract begins with metrics"),
         (lambda _: httpx.Response(401), "/metrics answered 401: give its token in --token"),
         (_text("# EOF\n", "application/openmetrics-text; version=1.0.0"), "OpenMetrics, and the text format 0.0.4"),
         (_text(b'up{a="\xff"} 1\n'), "is no UTF-8: byte 6 cannot be read"),

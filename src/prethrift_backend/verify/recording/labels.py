@@ -127,7 +127,8 @@ def _endless(seen: SeenLabel) -> LabelGuess | None:
 
 
 def _unbounded(seen: SeenLabel, example: str, *, has_example: bool) -> LabelGuess:
-    told = f"this label looks unbounded: {len(seen.values)} values such as {example}"
+    count = len(seen.values)
+    told = f"this label looks unbounded: {count} value{'' if count == 1 else 's'} such as {example}"
     return _open(seen, told, warning=f"label {seen.name!r}: {told}", has_example=has_example)
 
 

@@ -140,7 +140,8 @@ class _Recorder:
             if answer.status_code in (401, 403):
                 raise NothingSeenError(f"{path} answered {answer.status_code}: give its token in --token")
         told = ", ".join(f"{path} answered {code}" for path, code in zip(tried, codes, strict=True))
-        raise NothingSeenError(f"no metrics: {told}; give the right path in --metrics-path")
+        fix = "give the right path in --metrics-path, or have the service export them: a contract begins with metrics"
+        raise NothingSeenError(f"no metrics: {told}; {fix}")
 
     def _scrape(self, path: str) -> LiveAnswer:
         return self._client.ask(path, headers={"Accept": _TEXT_ACCEPT}, token=self._options.tokens.metrics)
