@@ -15,6 +15,7 @@ from threading import Event, Thread
 import pytest
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ServerProcess
+from tests.support.recorded_service import CONTRACTS
 from tests.support.verify_targets import ROOT, SHOP_OPTIONS, START_SECONDS, verify
 from tests.support.waiting import PAUSE_SECONDS
 
@@ -174,3 +175,18 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     files = ["-addext", "subjectAltName=DNS:localhost", "-out", str(certificate), "-keyout", str(key)]
     subprocess.run([OPENSSL, *words.split(), *files], check=True, capture_output=True)
     return certificate, key
+
+
+def test_an_address_is_asked_without_loading_the_backend(tmp_path: Path) -> None:
+    """Nor is the grammar of formats loaded where the contracts have no schema: a check by cron begins at once."""
+    (tmp_path / "metrics.txt").write_text((CONTRACTS / "metrics.txt").read_text())
+    arguments = ["contracts", "verify", f"http://{LOOPBACK}:{free_port()}", "--contracts", str(tmp_path)]
+    code = (
+        "import sys\nfrom prethrift_backend.cli import main\n"
+        f"try: main({arguments!r})\n"
+        "except SystemExit: print(sorted({'prethrift_backend.main', 'jsonschema'} & set(sys.modules)))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
