@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.support.alertmanager import CONFIGURATION, AlertmanagerServer
 from tests.support.prometheus import Alerting, PrometheusServer
@@ -50,6 +51,12 @@ def _watched(folder: Path, address: str, *, job: str, path: str) -> Iterator[tup
             yield rules, prometheus.url, alertmanager.url
 
 
+def _has_scraped(prometheus: str) -> bool:
+    """Tell whether Prometheus has found its target, which takes it up to five seconds, and asked it."""
+    answer = httpx.get(f"{prometheus}/api/v1/targets", timeout=5, trust_env=False).json()
+    return any(target["health"] != "unknown" for target in answer["data"]["activeTargets"])
+
+
 def test_a_shop_that_is_scraped_has_arrived(tmp_path: Path) -> None:
     """Targets, families, labels, rules and routes are found where they ought to be, without a fixed wait."""
     with shop() as address, _watched(tmp_path, address, job="shop", path="/stats/") as (rules, prometheus, manager):
@@ -72,6 +79,7 @@ def test_what_has_not_arrived_is_reported(tmp_path: Path) -> None:
         _watched(tmp_path, address, job="shop", path="/stats/") as (rules, prometheus, _),
         AlertmanagerServer(other, silent) as manager,
     ):
+        wait_for(lambda: _has_scraped(prometheus), START_SECONDS)
         changed = other / "service.yml"
         lines = rules.read_text().replace("1e3", "1e2").replace("ServiceDown", "ServiceGone")
         changed.write_text(lines)
@@ -85,6 +93,7 @@ def test_what_has_not_arrived_is_reported(tmp_path: Path) -> None:
 def test_a_path_that_is_not_scraped_is_a_target_that_is_down(tmp_path: Path) -> None:
     """The finding has the reason that Prometheus gives."""
     with shop() as address, _watched(tmp_path, address, job="shop", path="/metrics") as (_, prometheus, _manager):
+        wait_for(lambda: _has_scraped(prometheus), START_SECONDS)
         options = ("--prometheus", prometheus, "--arrival-timeout", "2")
         status, findings, _ = verdict(address, *SHOP_OPTIONS, *LITTLE, *options)
 
