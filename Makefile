@@ -32,9 +32,10 @@ test: setup ## run all the tests
 check: setup ## lint, types, the layers, and the contracts
 	@$(BIN)/nox -s lint typecheck imports contracts
 
-docs: setup ## write what the README takes from the code, and the reference of the contracts
+docs: setup ## write what the README takes from the code, the reference of the contracts, and the dashboards
 	@$(BIN)/python scripts/write_settings
 	@$(BIN)/prethrift-backend contracts docs
+	@$(BIN)/python scripts/write_dashboards
 
 constraints: setup ## write the versions that are installed now to constraints.txt
 	@{ echo "# Every version that the tests ran with: pip install -c constraints.txt. Made by 'make constraints'."; \

@@ -54,6 +54,7 @@ def contracts(session: nox.Session) -> None:
     """Hold the contracts to their form, and against the code, the queries and the docs."""
     run(session, "prethrift-backend", "contracts", "fmt", "--check")
     run(session, "prethrift-backend", "contracts", "lint", "--fail-on", "warning")
+    run(session, "python", "scripts/write_dashboards", "--check")
 
 
 @nox.session

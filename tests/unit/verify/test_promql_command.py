@@ -120,6 +120,18 @@ def test_jobs_of_a_configuration_are_known(folder: Path) -> None:
     assert _run(folder, str(folder)) == 0
 
 
+def test_labels_of_a_configuration_are_known(folder: Path) -> None:
+    """A query may choose by a label that the Prometheus in the same folder gives to its targets, and by no other."""
+    path = folder / "rules" / "shop.yml"
+    path.write_text(RULES.replace("sum(queue_length)", 'sum(queue_length{place="cellar"})'))
+    assert _run(folder, str(folder / "rules")) == 1
+
+    (folder / "prometheus.yml").write_text(
+        "scrape_configs: [{job_name: till, static_configs: [{targets: [a], labels: {place: cellar}}]}]\n"
+    )
+    assert _run(folder, str(folder)) == 0
+
+
 def test_nothing_to_look_at_is_no_success(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A path without queries is refused with 2, a file without one is inconclusive."""
     (folder / "rules" / "shop.yml").write_text("groups: []\n")

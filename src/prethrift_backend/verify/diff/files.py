@@ -19,7 +19,8 @@ from prethrift_backend.verify.findings import Place
 from prethrift_backend.verify.promql.checks import Known
 from prethrift_backend.verify.promql.dashboards import Dashboard, parse_dashboard
 from prethrift_backend.verify.promql.rule_files import RuleFile, know_rules, parse_rule_file
-from prethrift_backend.verify.promql.scrape_configs import looks_like_rules, scrape_jobs
+from prethrift_backend.verify.promql.scrape_configs import looks_like_rules, scrape_jobs, scrape_labels
+from prethrift_backend.verify.promql.shapes import TARGET_LABELS
 from prethrift_backend.verify.promql.tree import QueryError, check_installed
 
 _RULES: Final = (".yml", ".yaml", ".rules")
@@ -70,11 +71,12 @@ class FileTexts:
 
 @dataclass(frozen=True)
 class FilePair:
-    """Both sides, and the jobs that the configurations of now scrape."""
+    """Both sides, and the jobs that the configurations of now scrape, with the labels that their targets get."""
 
     old: FileTexts
     new: FileTexts
     jobs: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
 
     def changes(self, contract: MetricsContract | None, *, contract_changed: bool) -> Iterator[tuple[Place, Change]]:
         """Give what changed in alerts and dashboards, each with its place; nothing is read where nothing changed.
@@ -93,7 +95,9 @@ class FilePair:
         if dashboards_changed:
             yield from diff_dashboards(self.old.dashboards, self.new.dashboards)
         if contract is not None and self.new.dashboards:
-            known = know_rules(self.new.rules, Known(contract, jobs=self.jobs))
+            known = know_rules(
+                self.new.rules, Known(contract, jobs=self.jobs, target_labels=TARGET_LABELS | self.labels)
+            )
             yield from unresolved(self.new.dashboards, known)
 
 
@@ -107,7 +111,7 @@ def read_files(against: str, paths: Sequence[Path], *, folder: Path) -> FilePair
     old = read_files_against(against, paths, folder=folder, suffixes=suffixes)
     files = [file for path in paths for file in files_below(path, suffixes)]
     new = {str(file): file.read_bytes().decode(errors="replace") for file in files}
-    return FilePair(FileTexts(old, roots), FileTexts(new, roots), scrape_jobs(paths))
+    return FilePair(FileTexts(old, roots), FileTexts(new, roots), scrape_jobs(paths), scrape_labels(paths))
 
 
 def _check_installed() -> None:

@@ -14,7 +14,8 @@ from prethrift_backend.verify.promql.checks import Known
 from prethrift_backend.verify.promql.command import sort_paths
 from prethrift_backend.verify.promql.dashboards import lint_dashboards
 from prethrift_backend.verify.promql.rule_files import know_rules, lint_rule_files, read_rule_file
-from prethrift_backend.verify.promql.scrape_configs import scrape_jobs
+from prethrift_backend.verify.promql.scrape_configs import scrape_jobs, scrape_labels
+from prethrift_backend.verify.promql.shapes import TARGET_LABELS
 from prethrift_backend.verify.promql.tree import QueryError, check_installed
 
 
@@ -29,7 +30,8 @@ def queries_part(contracts: Contracts, paths: Sequence[Path]) -> Part:
         raise ContractError(str(error)) from error
     rules, dashboards = sort_paths(paths)
     files = [read_rule_file(path) for path in rules]
-    known = know_rules(files, Known(contracts.metrics, jobs=scrape_jobs(paths)))
+    labels = TARGET_LABELS | scrape_labels(paths)
+    known = know_rules(files, Known(contracts.metrics, jobs=scrape_jobs(paths), target_labels=labels))
     rule_findings, alerts = lint_rule_files(files, known)
     panel_findings, panels = lint_dashboards(dashboards, known)
     findings = (*rule_findings, *panel_findings, *check_alerts(files, tests=test_files(paths)))

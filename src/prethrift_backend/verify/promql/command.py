@@ -15,7 +15,7 @@ from prethrift_backend.verify.findings import Outcome
 from prethrift_backend.verify.promql.checks import Known
 from prethrift_backend.verify.promql.dashboards import lint_dashboards
 from prethrift_backend.verify.promql.rule_files import know_rules, lint_rule_files, read_rule_file
-from prethrift_backend.verify.promql.scrape_configs import is_rule_file, scrape_jobs
+from prethrift_backend.verify.promql.scrape_configs import is_rule_file, scrape_jobs, scrape_labels
 from prethrift_backend.verify.promql.shapes import TARGET_LABELS
 from prethrift_backend.verify.promql.tree import QueryError, check_installed
 
@@ -27,7 +27,7 @@ _DASHBOARDS: Final = frozenset({".json"})
 _EPILOG: Final = (
     "Exit status: 0 well, 1 findings, 2 wrong usage or contract files, 3 no query was found. In folders, files of "
     "promtool's tests are left out (those in 'tests', or named …_test.yml); the jobs of Prometheus' configurations "
-    "there are known."
+    "there are known, and the labels that they give to their targets."
 )
 
 
@@ -97,7 +97,7 @@ def make_known(arguments: argparse.Namespace) -> Known:
     return Known(
         load_metrics(arguments.contracts),
         jobs=frozenset(arguments.job) | scrape_jobs(arguments.paths),
-        target_labels=TARGET_LABELS | frozenset(arguments.target_label),
+        target_labels=TARGET_LABELS | scrape_labels(arguments.paths) | frozenset(arguments.target_label),
         retention_seconds=arguments.retention_days * 86400,
     )
 

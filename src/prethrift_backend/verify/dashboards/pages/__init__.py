@@ -1,0 +1,1 @@
+"""Which panels there are, a module a dashboard."""
