@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from prethrift_backend import __version__
@@ -123,13 +124,13 @@ def _add(
 
 def serve(_arguments: argparse.Namespace) -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    from prethrift_backend.config import load
+    from prethrift_backend.config import load, load_settings
     from prethrift_backend.server import serve_application
 
-    loaded = load()
+    loaded = load(serves=True)
     for warning in loaded.warnings:
         print(f"prethrift-backend: warning: {warning}", file=sys.stderr)
-    serve_application(loaded.settings)
+    serve_application(loaded.settings, read_settings=partial(load_settings, serves=True))
 
 
 def develop(arguments: argparse.Namespace) -> None:
@@ -202,10 +203,10 @@ def _timeout(text: str) -> float:
 
 
 def show_config(_arguments: argparse.Namespace) -> None:
-    """Print the settings, secrets masked, and names that look misspelt."""
+    """Print the settings, secrets masked, and names that look misspelt; or what keeps `serve` from starting."""
     from prethrift_backend.config import describe_settings, load
 
-    print(describe_settings(load()))
+    print(describe_settings(load(serves=True)))
 
 
 def sweep_orphans(arguments: argparse.Namespace) -> None:

@@ -133,7 +133,8 @@ class Overrides:
 
     Parts made elsewhere: the application uses them and leaves their opening and closing to their maker.
     ``register_checks`` adds health checks to those of the application. ``health_pace`` is how many times as often as
-    usual the checks run: a test need not wait as long as a load balancer.
+    usual the checks run: a test need not wait as long as a load balancer. ``on_drain`` is called by the event loop when
+    draining begins. With ``ready_within_seconds`` the start waits for the models, and fails when they take longer.
     """
 
     telemetry: Telemetry | None = None
@@ -142,6 +143,8 @@ class Overrides:
     embeddings: Embeddings | None = None
     register_checks: Callable[[HealthRegistry], None] | None = None
     health_pace: float = 1.0
+    on_drain: Callable[[], object] | None = None
+    ready_within_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,14 +290,14 @@ def _cache_readings(embeddings: ModelEmbeddings) -> dict[tuple[str, ...], float]
 async def _lifespan(_app: FastAPI, *, parts: Parts, given: Overrides, drain_seconds: float) -> AsyncIterator[None]:
     """Open the parts that are ours, in order, and close them in the opposite one.
 
-    Nothing here waits for a model, the database or S3: a server whose start waits for them cannot even say that it
-    lives. Readiness tells the rest.
+    Nothing here waits for a model, the database or S3 unless it is told to: a server whose start waits for them cannot
+    even say that it lives. Readiness tells the rest.
     """
     async with AsyncExitStack() as stack:
         if given.telemetry is None:
             stack.push_async_callback(parts.telemetry.aclose)
         # Before anything else is opened: a process can be told to end while it starts.
-        tell = partial(_log.info, "service_draining", drain_seconds=drain_seconds)
+        tell = partial(_tell_of_draining, given.on_drain, drain_seconds)
         stack.enter_context(drain_on_signals(parts.lifecycle, drain_seconds=drain_seconds, on_drain=tell))
         if given.postgres is None:
             stack.push_async_callback(parts.postgres.aclose)
@@ -306,9 +309,15 @@ async def _lifespan(_app: FastAPI, *, parts: Parts, given: Overrides, drain_seco
             stack.push_async_callback(parts.embeddings.aclose)
         parts.health.start()
         stack.push_async_callback(parts.health.aclose)
-        await stack.enter_async_context(_becoming_ready(parts))
+        await stack.enter_async_context(_becoming_ready(parts, within_seconds=given.ready_within_seconds))
         yield
         parts.lifecycle.start_draining()
+
+
+def _tell_of_draining(on_drain: Callable[[], object] | None, drain_seconds: float) -> None:
+    _log.info("service_draining", drain_seconds=drain_seconds)
+    if on_drain is not None:
+        on_drain()
 
 
 async def _mark_ready(parts: Parts) -> None:
@@ -325,6 +334,12 @@ async def _mark_ready(parts: Parts) -> None:
             return
 
 
+async def _wait_for(ready: asyncio.Task[None], seconds: float) -> None:
+    done, _ = await asyncio.wait([ready], timeout=seconds)
+    if not done:
+        raise ModelsNotReadyError(f"the models were not ready within {seconds:g} s: their lines say why")
+
+
 async def _warm_up(parts: Parts) -> None:
     """Search once before anybody does; where that fails, the checks say why, and the start goes on."""
     try:
@@ -335,10 +350,12 @@ async def _warm_up(parts: Parts) -> None:
 
 
 @asynccontextmanager
-async def _becoming_ready(parts: Parts) -> AsyncIterator[None]:
-    """Mark the process ready once the models are, in the background."""
+async def _becoming_ready(parts: Parts, *, within_seconds: float | None) -> AsyncIterator[None]:
+    """Mark the process ready once the models are: in the background, or first of all when there is a time for it."""
     task = asyncio.create_task(_mark_ready(parts))
     try:
+        if within_seconds is not None:
+            await _wait_for(task, within_seconds)
         yield
     finally:
         task.cancel()

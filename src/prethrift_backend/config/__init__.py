@@ -4,10 +4,11 @@
 ``.env`` file and the command line; ``load`` also says where each value came from.
 """
 
+from prethrift_backend.config.combinations import production_faults
 from prethrift_backend.config.loading import LoadedSettings, load, load_settings
 from prethrift_backend.config.report import describe_settings, render_settings_table
 from prethrift_backend.config.schema import SettingPromise, describe_fields
-from prethrift_backend.config.settings import Settings, production_faults
+from prethrift_backend.config.settings import Settings
 
 __all__ = [
     "LoadedSettings",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from prethrift_backend import __version__
 from prethrift_backend.config import _rules
 from prethrift_backend.config._faults import faults_of
 from prethrift_backend.config._rules import Wording
-from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
+from prethrift_backend.exceptions import ConfigurationError
 
 REQUIRED_IN_PRODUCTION = ("database_url", "otlp_endpoint", "otlp_api_key", "sentry_dsn")
 
@@ -93,7 +92,7 @@ class Settings(BaseSettings):
 
     Built directly it reads nothing but its arguments, so a test is not touched by the machine it runs on; use
     ``load_settings`` to read the environment. Raises ConfigurationError with every fault at once. That production
-    needs certain settings is a rule for starting, not for the value: see ``production_faults``.
+    needs certain settings is a rule for starting, not for the value: see ``combinations``.
     """
 
     model_config = SettingsConfigDict(
@@ -215,19 +214,3 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Keep only the arguments: ``loading`` reads the rest, and can say of each value where it was."""
         return (init_settings,)
-
-
-def production_faults(
-    settings: Settings, *, required: Collection[str] = REQUIRED_IN_PRODUCTION
-) -> list[ConfigurationFault]:
-    """Give what keeps these settings from starting in production; nothing in any other environment."""
-    if settings.environment != "production":
-        return []
-    faults = [
-        ConfigurationFault(name.upper(), None, "is not set", "production does not start without it")
-        for name in required
-        if getattr(settings, name) is None
-    ]
-    if settings.debug:
-        faults.append(ConfigurationFault("DEBUG", "true", "shows tracebacks to callers", "leave it out in production"))
-    return faults

@@ -141,6 +141,17 @@ def test_the_service_answers_on_while_readiness_says_no(service: Service) -> Non
         assert service.process.wait_for_exit(DEADLINE_SECONDS) == USUAL_STATUS[service.kind]
 
 
+@pytest.mark.parametrize("service", ["serve", "serve with workers"], indirect=True)
+def test_a_client_that_keeps_its_connection_is_sent_elsewhere(service: Service) -> None:
+    """While draining each answer is the last of its connection, so that a proxy's next request goes to another."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.site.port}", trust_env=False) as client:
+        before = client.get("/health/live")
+        service.process.send(signal.SIGTERM)
+        service.process.wait_for(lambda: client.get("/health/live").headers.get("connection") == "close", 10)
+
+    assert "connection" not in before.headers
+
+
 def test_the_service_ends_by_itself_in_order(brief: Service) -> None:
     """When the time is over the process finishes the request under way and ends with the usual status."""
     with ThreadPoolExecutor(1) as pool:

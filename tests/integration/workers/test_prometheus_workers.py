@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.integration.workers.test_workers import NOWHERE, _load, _serving
 from tests.support.prometheus import JOB, PrometheusServer
 from tests.support.waiting import wait_for
+from tests.support.workers import NOWHERE, load, serve_by_workers
 
 DEADLINE_SECONDS = 60.0
 COUNTED = f'{{job="{JOB}",__name__=~".+_(total|count|bucket|sum)"}}'
@@ -32,9 +32,9 @@ def test_no_counter_falls_under_load_and_over_a_kill(tmp_path: Path) -> None:
     """Of all that is counted, in every family, Prometheus sees no reset: not when a worker dies, nor later."""
     answers: list[bool] = []
     with (
-        _serving(tmp_path, NOWHERE) as workers,
+        serve_by_workers(tmp_path, NOWHERE) as workers,
         PrometheusServer(tmp_path, target=workers.target, path="/metrics") as prometheus,
-        _load(workers.get, answers),
+        load(workers.get, answers),
     ):
         wait_for(lambda: _scrapes(prometheus) >= 3, DEADLINE_SECONDS, what="some scrapes")
         os.kill(workers.pids()[0], signal.SIGKILL)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,125 +14,26 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.metric_contracts import differences
-from tests.support.processes import ServerProcess, free_port
 from tests.support.waiting import wait_for
+from tests.support.workers import (
+    NOWHERE,
+    Series,
+    Workers,
+    fallen_series,
+    load,
+    processes_of,
+    serve_by_workers,
+    start_workers,
+)
 
 from prethrift_backend.contracts import load_metrics
-from prethrift_backend.devstack.stack import development_models
-
-COMMAND = str(Path(__file__).parents[3] / ".venv" / "bin" / "prethrift-backend")
-COUNTED = ("_total", "_count", "_bucket", "_sum")
-# A database that refuses at once: what these tests look at does not need one.
-NOWHERE = "postgresql://user@127.0.0.1:1/none"
-
-Series = tuple[str, frozenset[tuple[str, str]]]
-
-
-class Workers:
-    """A running `serve` with two workers, seen from outside."""
-
-    def __init__(self, process: ServerProcess, url: str, folder: Path) -> None:
-        self.process = process
-        self.folder = folder
-        self._url = url
-
-    @property
-    def target(self) -> str:
-        """Host and port."""
-        return self._url.removeprefix("http://")
-
-    def get(self, path: str) -> httpx.Response:
-        """Ask over a connection of its own, which any worker may get."""
-        return httpx.get(self._url + path, timeout=10, trust_env=False)
-
-    def text(self) -> str:
-        """Return the exposition of whichever worker answers."""
-        return self.get("/metrics").raise_for_status().text
-
-    def scrape(self) -> dict[Series, float]:
-        """Return the value of each series of one scrape."""
-        metrics = text_string_to_metric_families(self.text())
-        return {(s.name, frozenset(s.labels.items())): s.value for metric in metrics for s in metric.samples}
-
-    def requests(self) -> float:
-        """Return how many requests the scrape shows."""
-        return sum(value for (name, _), value in self.scrape().items() if name == "http_requests_total")
-
-    def pids(self) -> list[int]:
-        """Return the workers' process ids: the supervisor's children that have files in its folder."""
-        found = {int(path.stem.rpartition("_")[2]) for path in self.folder.glob("*/notes_[0-9]*.json")}
-        return sorted(pid for pid in found if _parent(pid) == self.process.pid)
-
-    def starts(self) -> int:
-        """Return how many workers have begun to serve since the start."""
-        return self.process.output.count("Application startup complete")
-
-
-def _stat(pid: int | str) -> list[str]:
-    """Return state, parent, group and session of a process; nothing for one that is gone."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
-    return []
-
-
-def _parent(pid: int) -> int:
-    return int((_stat(pid) or ["", "0"])[1])
-
-
-def _left_of(session: int) -> list[int]:
-    """Return the processes of a session that still run."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if (stat := _stat(pid)) and stat[3] == str(session) and stat[0] != "Z"]
-
-
-@contextmanager
-def _start(folder: Path, database_url: str, **more: str) -> Iterator[Workers]:
-    port = free_port()
-    models = {name.upper(): value for name, value in development_models().items()}
-    settings = {"DATABASE_URL": database_url, "PORT": str(port), "WORKERS": "2", "ENVIRONMENT": "staging"}
-    environ = {**os.environ, **models, **settings, "DRAIN_SECONDS": "0", "TMPDIR": str(folder), **more}
-    with ServerProcess([COMMAND, "serve"], environ=environ, stop_seconds=40) as process:
-        yield Workers(process, f"http://127.0.0.1:{port}", folder)
-
-
-@contextmanager
-def _serving(folder: Path, database_url: str) -> Iterator[Workers]:
-    with _start(folder, database_url) as workers:
-        workers.process.wait_for(lambda: workers.starts() == 2 and len(workers.pids()) == 2, 90, what="two workers")
-        yield workers
 
 
 @pytest.fixture
 def workers(tmp_path: Path, migrated_database_url: str) -> Iterator[Workers]:
     """Serve by two workers on a real database."""
-    with _serving(tmp_path, migrated_database_url) as running:
+    with serve_by_workers(tmp_path, migrated_database_url) as running:
         yield running
-
-
-def _falls(earlier: dict[Series, float], later: dict[Series, float]) -> list[Series]:
-    """Return the counted series that have become less, or have gone."""
-    return [key for key, value in earlier.items() if key[0].endswith(COUNTED) and later.get(key, -1.0) < value]
-
-
-@contextmanager
-def _load(get: Callable[[str], httpx.Response], done: list[bool]) -> Iterator[None]:
-    """Ask all the time from a thread inside the block; each answer is noted, True for one that came whole."""
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.wait(0.01):
-            try:
-                done.append(get("/none").status_code == 404)
-            except httpx.TransportError:
-                done.append(False)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_scrape_of_any_worker_shows_all_requests(workers: Workers) -> None:
@@ -145,7 +45,7 @@ def test_scrape_of_any_worker_shows_all_requests(workers: Workers) -> None:
 
     requests = [sum(v for (name, _), v in scrape.items() if name == "http_requests_total") for scrape in scrapes]
     assert requests == [60] * 20
-    assert [_falls(earlier, later) for earlier, later in pairwise(scrapes)] == [[]] * 19
+    assert [fallen_series(earlier, later) for earlier, later in pairwise(scrapes)] == [[]] * 19
 
 
 def test_exposition_of_two_workers_keeps_the_contract(workers: Workers) -> None:
@@ -166,7 +66,7 @@ def test_killed_worker_is_replaced_and_nothing_is_lost_or_counted_twice(workers:
     answers: list[bool] = []
     scrapes: list[dict[Series, float]] = []
     victim, survivor = workers.pids()
-    with _load(workers.get, answers):
+    with load(workers.get, answers):
         wait_for(lambda: len(answers) > 40, 20, what="some load")
         os.kill(victim, signal.SIGKILL)
 
@@ -179,7 +79,7 @@ def test_killed_worker_is_replaced_and_nothing_is_lost_or_counted_twice(workers:
     total = workers.requests()
 
     assert survivor in workers.pids()
-    assert [fallen for earlier, later in pairwise(scrapes) for fallen in _falls(earlier, later)] == []
+    assert [fallen for earlier, later in pairwise(scrapes) for fallen in fallen_series(earlier, later)] == []
     whole = sum(answers)
     assert whole <= total <= len(answers)  # an answer that the kill cut off may have been counted or not
     assert len(answers) - whole <= 2
@@ -189,11 +89,11 @@ def test_killed_worker_is_replaced_and_nothing_is_lost_or_counted_twice(workers:
 def test_end_comes_in_order_and_leaves_nothing(workers: Workers) -> None:
     """SIGTERM ends the supervisor, both workers and their models, with status 0; every line of the log was JSON."""
     session = workers.process.pid
-    assert len(_left_of(session)) >= 3
+    assert len(processes_of(session)) >= 3
     workers.process.send(signal.SIGTERM)
 
     assert workers.process.wait_for_exit(30) == 0
-    wait_for(lambda: not _left_of(session), 10, what="no process left")
+    wait_for(lambda: not processes_of(session), 10, what="no process left")
     lines = workers.process.output.splitlines()
     assert len([json.loads(line) for line in lines]) == len(lines)
     assert sum("Finished server process" in line for line in lines) == 2
@@ -202,28 +102,28 @@ def test_end_comes_in_order_and_leaves_nothing(workers: Workers) -> None:
 
 def test_workers_of_a_killed_supervisor_end_and_the_next_start_clears_their_folder(tmp_path: Path) -> None:
     """SIGKILL of the supervisor leaves no worker behind; its folder goes at the next start, whose counts are fresh."""
-    with _serving(tmp_path, NOWHERE) as workers:
+    with serve_by_workers(tmp_path, NOWHERE) as workers:
         session = workers.process.pid
         workers.get("/none")
         (abandoned,) = tmp_path.glob("prethrift-metrics-*")
         workers.process.send(signal.SIGKILL)
         workers.process.wait_for_exit(10)
-        wait_for(lambda: not _left_of(session), 40, what="no process left")
+        wait_for(lambda: not processes_of(session), 40, what="no process left")
 
     assert abandoned.exists()
-    with _serving(tmp_path, NOWHERE) as workers:
+    with serve_by_workers(tmp_path, NOWHERE) as workers:
         assert not abandoned.exists()
         assert workers.requests() == 0
 
 
 def test_stuck_worker_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
     """A worker that does not react to anything is killed in the end, by the supervisor and not by the test."""
-    with _serving(tmp_path, NOWHERE) as workers:
+    with serve_by_workers(tmp_path, NOWHERE) as workers:
         os.kill(workers.pids()[0], signal.SIGSTOP)
         workers.process.send(signal.SIGTERM)
 
         assert workers.process.wait_for_exit(60) == 0
-        wait_for(lambda: not _left_of(workers.process.pid), 10, what="no process left")
+        wait_for(lambda: not processes_of(workers.process.pid), 10, what="no process left")
 
 
 def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
@@ -232,7 +132,7 @@ def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
         "import os, sys\n"
         "if '--multiprocessing-fork' in sys.orig_argv: os.environ['PROMETHEUS_MULTIPROC_DIR'] = '/nowhere'\n"
     )
-    with _start(tmp_path, NOWHERE, PYTHONPATH=str(tmp_path)) as workers:
+    with start_workers(tmp_path, NOWHERE, PYTHONPATH=str(tmp_path)) as workers:
         status = workers.process.wait_for_exit(60)
         output = workers.process.output
 

@@ -3,7 +3,7 @@
 import pytest
 
 from prethrift_backend import __version__
-from prethrift_backend.config import Settings, production_faults
+from prethrift_backend.config import Settings
 from prethrift_backend.exceptions import ConfigurationError
 
 
@@ -204,22 +204,3 @@ def test_a_very_long_value_is_cut() -> None:
         Settings(port="9" * 5000)
 
     assert len(str(caught.value)) < 200
-
-
-def test_production_needs_four_settings_and_no_debug() -> None:
-    """What keeps production from starting is told, each with its fix."""
-    faults = [str(fault) for fault in production_faults(Settings(environment="production", debug=True))]
-
-    assert faults == [
-        "DATABASE_URL is not set: production does not start without it",
-        "OTLP_ENDPOINT is not set: production does not start without it",
-        "OTLP_API_KEY is not set: production does not start without it",
-        "SENTRY_DSN is not set: production does not start without it",
-        "DEBUG='true' shows tracebacks to callers: leave it out in production",
-    ]
-
-
-@pytest.mark.parametrize("environment", ["development", "staging"])
-def test_only_production_needs_them(environment: str) -> None:
-    """A developer's machine and staging start with nothing set."""
-    assert production_faults(Settings(environment=environment, debug=True)) == []

@@ -1,0 +1,122 @@
+"""One worker of several: what runs in its process, and what its supervisor holds of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from multiprocessing.util import Finalize
+from typing import Final
+
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Process
+
+from prethrift_backend.config import Settings
+from prethrift_backend.main import Overrides, build, settle_heap
+from prethrift_backend.observability import Instrumented, configure, get_logger
+from prethrift_backend.server.http import HttpConfig, HttpServer, end_in_order
+
+# How long a worker may hold its interpreter before it counts as stuck and is replaced. Arbitrary: well above the start
+# of several workers at once on a busy machine.
+_SILENT_WORKER_SECONDS: Final = 20
+
+# How long the models of a worker may load before a reload gives it up. Arbitrary: as long as a start may take.
+READY_SECONDS: Final = 120.0
+
+# From the supervisor to a worker whose successor serves. Not SIGHUP, which a terminal sends to all processes at once.
+RETIRE: Final = signal.SIGUSR2
+
+_log = get_logger("prethrift_backend.server")
+
+
+class WorkerConfig(HttpConfig):
+    """How a worker serves. It goes to the worker's process as a whole, the settings with it.
+
+    One that is started later therefore has the settings of the others, whatever has become of the environment's files
+    meanwhile. With ``is_successor`` it takes its first connection when its models are ready: the worker in whose place
+    it comes serves until then.
+    """
+
+    def __init__(self, settings: Settings, *, is_successor: bool = False) -> None:
+        super().__init__(
+            self._make_application,
+            factory=True,
+            workers=settings.workers,
+            timeout_worker_healthcheck=_SILENT_WORKER_SECONDS,
+        )
+        self.settings = settings
+        self._ready_within_seconds = READY_SECONDS if is_successor else None
+
+    def configure_logging(self) -> None:
+        """Do what a worker needs before its server takes the signals: uvicorn calls this first of all there."""
+        super().configure_logging()
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGTERM, end_in_order)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's to answer
+
+    def _make_application(self) -> Instrumented:
+        return _make_application(
+            self.settings, on_drain=self.announce_end, ready_within_seconds=self._ready_within_seconds
+        )
+
+
+class Worker(Process):
+    """A worker as its supervisor sees it; ``target`` is what runs in the worker's process."""
+
+    config: WorkerConfig
+
+    def __init__(self, config: WorkerConfig, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+
+    @cached_property
+    def server(self) -> HttpServer:
+        """The server of the worker's process."""
+        return _WorkerServer(self.config)
+
+    def retire(self) -> None:
+        """Tell it that its successor serves."""
+        if self.pid is not None and self.process.is_alive():
+            os.kill(self.pid, RETIRE)
+
+    def close(self) -> None:
+        """Give back what was used to talk to a worker that has ended."""
+        self.process.join()
+        self.parent_conn.close()
+        self.child_conn.close()
+
+
+class _WorkerServer(HttpServer):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.retire_on(RETIRE)
+
+
+def _make_application(
+    settings: Settings, *, on_drain: Callable[[], None], ready_within_seconds: float | None
+) -> Instrumented:
+    """Make the application of one worker, in its process."""
+    threading.Thread(target=_end_with_supervisor, name="prethrift-supervisor-watch", daemon=True).start()
+    try:
+        telemetry = configure(settings)
+        # Not `atexit`: multiprocessing ends its processes without it.
+        Finalize(telemetry, telemetry.close, exitpriority=0)
+        overrides = Overrides(telemetry=telemetry, on_drain=on_drain, ready_within_seconds=ready_within_seconds)
+        app = build(settings, overrides=overrides)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next worker would meet it, too
+        _log.critical("worker_start_failed", exc_info=error)
+        sys.exit(STARTUP_FAILURE)
+    settle_heap()
+    return app
+
+
+def _end_with_supervisor() -> None:
+    """End this worker in order when its supervisor is gone: nobody else would, and it would keep the port."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
