@@ -16,8 +16,8 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
 
-OPS = Path(__file__).parents[3] / "ops" / "prometheus"
-CONFIGURATION = OPS / "alertmanager.yml"
+OPS = Path(__file__).parents[3] / "ops"
+CONFIGURATION = OPS / "alertmanager" / "alertmanager.yml"
 Labels: TypeAlias = dict[str, str]
 
 CAUSES: dict[str, tuple[list[str], list[str]]] = {
@@ -41,7 +41,7 @@ CAUSES: dict[str, tuple[list[str], list[str]]] = {
 
 def _firing() -> Iterator[Labels]:
     """Give the labels with which the tests of the rules see each alert fire, as Prometheus sends them."""
-    for path in sorted((OPS / "tests").glob("*_test.yml")):
+    for path in sorted((OPS / "prometheus" / "tests").glob("*_test.yml")):
         for case in yaml.safe_load(path.read_text())["tests"]:
             for test in case.get("alert_rule_test", ()):
                 for alert in test["exp_alerts"]:
