@@ -37,7 +37,7 @@ _START_SECONDS: Final = 30.0
 # What a caller may send: a secret, and what some readers take for the end of a line.
 _TOLD: Final = "Bearer abcdefgh1234567890abcdef\u2028coat"
 _COMMON: Final = ("--fail-on", "warning")
-_QUERIES: Final = ("ops/prometheus/rules", "ops/grafana", "--job", "prethrift-health")
+_QUERIES: Final = ("ops/prometheus", "ops/grafana")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parents[2] / "ops" / "grafana" / "dashboards"
 POINTS_MAX = 800
 TIMEOUT_SECONDS = 30.0
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+_LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class DashboardQuery:
     expression: str
     legend: str = ""
     is_instant: bool = False
+    has_exemplars: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -84,6 +86,7 @@ def queries_of(dashboard: Mapping[str, Any]) -> list[DashboardQuery]:
             expression=target["expr"],
             legend=target["legendFormat"],
             is_instant=target["instant"],
+            has_exemplars=target["exemplar"],
             variables=chosen,
         )
         for panel in dashboard["panels"]
@@ -98,6 +101,30 @@ def chosen_at_first(dashboard: Mapping[str, Any]) -> dict[str, str]:
         variable["name"]: variable["allValue"] if variable["includeAll"] else variable["current"]["value"]
         for variable in variables
     }
+
+
+def empty_variables(prometheus_url: str, looking: Looking, folder: Path = FOLDER) -> list[str]:
+    """Return the variables that offer nothing to choose, each with its dashboard."""
+    models = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    with httpx.Client(base_url=prometheus_url, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+        return [
+            f"{model['title']}: ${variable['name']}"
+            for model in models
+            for variable in model["templating"]["list"]
+            if variable["type"] == "query" and not _choices(client, variable, chosen_at_first(model), looking)
+        ]
+
+
+def _choices(
+    client: httpx.Client, variable: Mapping[str, Any], chosen: Mapping[str, str], looking: Looking
+) -> list[str]:
+    found = _LABEL_VALUES.fullmatch(variable["query"]["query"])
+    assert found is not None, variable
+    series = DashboardQuery("", variable["name"], found[1], variables=chosen)
+    response = client.get(f"/api/v1/label/{found[2]}/values", params={"match[]": put_in_place(series, looking)})
+    response.raise_for_status()
+    values: list[str] = response.json()["data"]
+    return values
 
 
 def put_in_place(query: DashboardQuery, looking: Looking) -> str:

@@ -55,6 +55,9 @@ def _link() -> Json:
     return {
         "type": "dashboards",
         "title": "Prethrift",
+        "icon": "external link",
+        "tooltip": "",
+        "targetBlank": False,
         "tags": [_TAG],
         "asDropdown": True,
         "includeVars": True,
@@ -114,6 +117,7 @@ def _panel(panel: Panel) -> Json:
         "targets": [_target(query, letter, panel) for query, letter in zip(panel.queries, _LETTERS, strict=False)],
         "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
         "options": _OPTIONS[panel.kind],
+        "transformations": _TRANSFORMATIONS if panel.kind == "table" else [],
     }
 
 
@@ -161,6 +165,10 @@ def _mapping(panel: Panel) -> Json:
     return {"type": "value", "options": options}
 
 
+# Of a table, the time is the same in each line, and the value is a number of instances.
+_TRANSFORMATIONS: Final[list[Json]] = [
+    {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": {"Value": "instances"}}}
+]
 _OPTIONS: Final[Mapping[str, Json]] = {
     "timeseries": {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
@@ -174,7 +182,16 @@ _OPTIONS: Final[Mapping[str, Json]] = {
     "heatmap": {
         "calculate": False,
         "cellGap": 1,
-        "color": {"mode": "scheme", "scheme": "Oranges", "steps": 64},
+        "color": {
+            "mode": "scheme",
+            "scheme": "Oranges",
+            "steps": 64,
+            "exponent": 0.5,
+            "fill": "dark-orange",
+            "reverse": False,
+        },
+        "legend": {"show": True},
+        "showValue": "never",
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
         "tooltip": {"mode": "single", "yHistogram": False},
         "yAxis": {"axisPlacement": "left"},

@@ -35,7 +35,6 @@ def _source() -> dict[str, Any]:
         "multi": False,
         "includeAll": False,
         "options": [],
-        "current": {},
     }
 
 
@@ -54,7 +53,6 @@ def _query(name: str, label: str, series: str, values_of: str) -> dict[str, Any]
         "multi": False,
         "includeAll": False,
         "options": [],
-        "current": {},
     }
 
 
