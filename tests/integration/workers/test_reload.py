@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,38 @@ def test_workers_are_renewed_under_load_and_no_request_fails(workers: Workers) -
     lines = [record["version"] for record in workers.process.records if record["event"] == "request_completed"]
     assert (lines[0] != "9.9.9", lines[-1]) == (True, "9.9.9")
     assert not [path for pid in former for path in workers.folder.glob(f"*/*_{pid}.*")]
+
+
+def test_connection_that_is_kept_is_answered_until_it_is_told_to_close(workers: Workers) -> None:
+    """A proxy that asks now and then finds none of its connections closed under it: each has a last answer first."""
+    connections = [HTTPConnection(workers.target, timeout=10) for _ in range(8)]
+    ends: dict[HTTPConnection, str] = {}
+
+    def all_are_told() -> bool:
+        for connection in connections:
+            if connection not in ends and (ended := _end_of(connection)):
+                ends[connection] = ended
+        return len(ends) == len(connections)
+
+    assert not all_are_told()
+    workers.process.send(signal.SIGHUP)
+    workers.process.wait_for(all_are_told, RELOAD_SECONDS, what="the last answers of the former workers")
+
+    assert set(ends.values()) == {"told"}
+
+
+def _end_of(connection: HTTPConnection) -> str:
+    """Ask once; "told" for an answer that is the last, the error for none, nothing for an answer like others."""
+    try:
+        if connection.sock is None:
+            connection.connect()
+            connection.auto_open = 0  # a connection that was closed is not opened again
+        connection.request("GET", "/health/live")
+        answer = connection.getresponse()
+        answer.read()
+    except (HTTPException, OSError) as error:
+        return repr(error)
+    return "told" if answer.getheader("connection") == "close" else ""
 
 
 def test_faulty_settings_are_refused_and_nothing_changes(workers: Workers) -> None:
