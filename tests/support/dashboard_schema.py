@@ -31,9 +31,14 @@ _NUMBER: Final[Schema] = {"type": "number"}
 _COLOUR: Final[Schema] = {"enum": ["green", "orange", "red", "blue"]}
 _SOURCE: Final = _object({"type": {"const": "prometheus"}, "uid": {"const": "${datasource}"}})
 _LEGEND: Final = _object(
-    {"displayMode": {"enum": ["list", "table", "hidden"]}, "placement": {"enum": ["bottom", "right"]},
-     "showLegend": _YES_OR_NO}
-)  # fmt: skip
+    {
+        "calcs": {"const": []},
+        "displayMode": {"enum": ["list", "table", "hidden"]},
+        "placement": {"enum": ["bottom", "right"]},
+        "showLegend": _YES_OR_NO,
+    }
+)
+_TOOLTIP: Final = _object({"mode": {"enum": ["single", "multi", "none"]}, "sort": {"enum": ["asc", "desc", "none"]}})
 _PLACE: Final = _object(
     {
         "x": {"type": "integer", "minimum": 0, "maximum": 23},
@@ -92,13 +97,17 @@ _FIELDS: Final = _object(
 )  # fmt: skip
 
 _OPTIONS: Final[dict[str, Schema]] = {
-    "timeseries": _object(
-        {"legend": _LEGEND, "tooltip": _object({"mode": {"enum": ["single", "multi", "none"]}, "sort": _TEXT})}
-    ),
+    "timeseries": _object({"legend": _LEGEND, "tooltip": _TOOLTIP}),
     "stat": _object(
         {
             "colorMode": {"enum": ["value", "background", "none"]},
             "graphMode": {"enum": ["none", "area", "line"]},
+            "justifyMode": {"enum": ["auto", "center"]},
+            "orientation": {"enum": ["auto", "vertical", "horizontal"]},
+            "percentChangeColorMode": {"enum": ["standard", "inverted", "same_as_value"]},
+            "showPercentChange": _YES_OR_NO,
+            "textMode": {"enum": ["auto", "value", "value_and_name", "name", "none"]},
+            "wideLayout": _YES_OR_NO,
             "reduceOptions": _object({"calcs": _list(_SAID, fewest=1), "fields": _TEXT, "values": _YES_OR_NO}),
         }
     ),
@@ -124,12 +133,15 @@ _OPTIONS: Final[dict[str, Schema]] = {
             "rowsFrame": _object({"layout": {"enum": ["auto", "le", "ge", "unknown"]}}),
         }
     ),
-    "table": _object({"showHeader": _YES_OR_NO, "cellHeight": {"enum": ["sm", "md", "lg"]}}),
+    "table": _object(
+        {"frameIndex": {"const": 0}, "showHeader": _YES_OR_NO, "cellHeight": {"enum": ["sm", "md", "lg"]}}
+    ),
     "state-timeline": _object(
         {
             "mergeValues": _YES_OR_NO,
             "showValue": {"enum": ["auto", "never", "always"]},
             "rowHeight": {"type": "number", "minimum": 0, "maximum": 1},
+            "tooltip": _TOOLTIP,
             "legend": _LEGEND,
         }
     ),

@@ -165,18 +165,26 @@ def _mapping(panel: Panel) -> Json:
     return {"type": "value", "options": options}
 
 
+_LEGEND: Final[Json] = {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True}
+_TOOLTIP: Final[Json] = {"mode": "multi", "sort": "desc"}
 # Of a table, the time is the same in each line, and the value is a number of instances.
 _TRANSFORMATIONS: Final[list[Json]] = [
     {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": {"Value": "instances"}}}
 ]
 _OPTIONS: Final[Mapping[str, Json]] = {
     "timeseries": {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-        "tooltip": {"mode": "multi", "sort": "desc"},
+        "legend": _LEGEND,
+        "tooltip": _TOOLTIP,
     },
     "stat": {
         "colorMode": "value",
         "graphMode": "area",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "percentChangeColorMode": "standard",
+        "showPercentChange": False,
+        "textMode": "auto",
+        "wideLayout": True,
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     },
     "heatmap": {
@@ -197,11 +205,12 @@ _OPTIONS: Final[Mapping[str, Json]] = {
         "yAxis": {"axisPlacement": "left"},
         "rowsFrame": {"layout": "auto"},
     },
-    "table": {"showHeader": True, "cellHeight": "sm"},
+    "table": {"frameIndex": 0, "showHeader": True, "cellHeight": "sm"},
     "state-timeline": {
         "mergeValues": True,
         "showValue": "auto",
         "rowHeight": 0.9,
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": _TOOLTIP,
+        "legend": _LEGEND,
     },
 }
