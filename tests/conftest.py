@@ -19,7 +19,7 @@ from prethrift_backend.config import Settings
 HERE = Path(__file__).parent
 
 # The folders whose tests use real parts; everything else is sealed.
-OPEN_FOLDERS = frozenset({"fuzz", "integration", "perf"})
+OPEN_FOLDERS = frozenset({"e2e", "fuzz", "integration", "perf"})
 
 # No deadlines: the machine's load is not a property of the code. In CI the same examples every time: a failure there
 # is a failure of the commit; nox's session `fuzz` and a developer's own runs look further.

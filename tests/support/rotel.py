@@ -76,7 +76,7 @@ def running_rotel(*, shown: str = "traces") -> Iterator[Rotel]:
     http_port, grpc_port = free_port(), free_port()
     with ServerProcess(
         [
-            str(_executable()),
+            str(executable()),
             *("start", "--debug-log", shown, "--debug-log-verbosity", "detailed", "--exporter", "blackhole"),
             *("--otlp-http-endpoint", f"{LOOPBACK}:{http_port}", "--otlp-grpc-endpoint", f"{LOOPBACK}:{grpc_port}"),
         ]
@@ -86,7 +86,8 @@ def running_rotel(*, shown: str = "traces") -> Iterator[Rotel]:
         yield Rotel(process, http_port, grpc_port)
 
 
-def _executable() -> Path:
+def executable() -> Path:
+    """Return the path of the collector's program."""
     found = find_spec("rotel")
     if found is None or found.origin is None:
         raise RuntimeError("the collector is missing: install the extra `dev`, which has the package rotel")

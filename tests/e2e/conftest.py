@@ -1,0 +1,79 @@
+"""One stack for all steps of the session, started by the first; what the steps have said is in the end of the run.
+
+Where there is no Prometheus or no nginx the steps are left out with a note, and in CI they fail. The environment name
+PRETHRIFT_E2E chooses the form: `short`, which is the default, or `nightly`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.stack import Stack
+from tests.support.engine import in_ci
+from tests.support.nginx import decide_nginx
+from tests.support.prometheus import PrometheusDecision, decide_prometheus
+
+DECISIONS = pytest.StashKey[list[PrometheusDecision]]()
+# The first step pays for the start of everything; the last ones may be long in the nightly form.
+STEP_SECONDS = {"short": 300, "nightly": 1800}
+
+
+def form() -> str:
+    """Return which form of the session is run, ``short`` or ``nightly``."""
+    chosen = os.environ.get("PRETHRIFT_E2E", "short")
+    if chosen not in STEP_SECONDS:
+        raise pytest.UsageError(f"PRETHRIFT_E2E={chosen!r} is no form of the session: give short or nightly")
+    return chosen
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the steps out where a part is missing and nobody insists."""
+    if collection_path.match("test_*.py") and not all(one.is_collected for one in _decisions(config)):
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each step the time of the form."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(STEP_SECONDS[form()]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Say after everything else what was left out."""
+    yield
+    for decision in terminalreporter.config.stash.get(DECISIONS, []):
+        if decision.note:
+            terminalreporter.write_line(decision.note, yellow=True)
+
+
+def _decisions(config: pytest.Config) -> list[PrometheusDecision]:
+    if DECISIONS not in config.stash:
+        required = in_ci(os.environ)
+        config.stash[DECISIONS] = [decide_prometheus(required=required), decide_nginx(required=required)]
+    return config.stash[DECISIONS]
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run everything, or fail with what to do."""
+    # A file that is named on the command line is collected in any case.
+    for decision in _decisions(request.config):
+        if problem := decision.failure or decision.note:
+            pytest.fail(problem, pytrace=False)
+    with Stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def whole_stack(request: pytest.FixtureRequest, stack: Stack) -> Iterator[None]:
+    """Begin each step with everything in place, and leave it so, whatever the step before has left behind."""
+    stack.mend()
+    stack.say(f"--- {request.node.name}")
+    yield
+    stack.mend()
