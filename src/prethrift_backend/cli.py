@@ -127,10 +127,11 @@ def serve(_arguments: argparse.Namespace) -> None:
     from prethrift_backend.config import load, load_settings
     from prethrift_backend.server import serve_application
 
-    loaded = load(serves=True)
+    environ = dict(os.environ)  # as it was given: with several workers the server adds to it
+    loaded = load(environ=environ, serves=True)
     for warning in loaded.warnings:
         print(f"prethrift-backend: warning: {warning}", file=sys.stderr)
-    serve_application(loaded.settings, read_settings=partial(load_settings, serves=True))
+    serve_application(loaded.settings, read_settings=partial(load_settings, environ=environ, serves=True))
 
 
 def develop(arguments: argparse.Namespace) -> None:

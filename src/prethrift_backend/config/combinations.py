@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from prethrift_backend.config.settings import REQUIRED_IN_PRODUCTION, Settings
 from prethrift_backend.exceptions import ConfigurationFault
+
+# Read by prometheus_client.
+_FOREIGN_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 _LOOPBACK: Final = "localhost"
 
@@ -49,6 +52,21 @@ def cleartext_faults(settings: Settings) -> list[ConfigurationFault]:
         return []
     rule = f"would get {' and '.join(name.upper() for name in keys)} unencrypted"
     return [ConfigurationFault("OTLP_ENDPOINT", endpoint, rule, "give the address with https://")]
+
+
+def environment_faults(environ: Mapping[str, str]) -> list[ConfigurationFault]:
+    """Give what another server's environment has left that would reach into ``prethrift-backend serve``.
+
+    ``serve`` has a folder of its own for the metrics of its workers. In a folder from outside the counts of processes
+    that are gone would be added to its own, and nobody would ever remove them.
+    """
+    folder = environ.get(_FOREIGN_FOLDER, "")
+    if not folder:
+        return []
+    rule = "would mix the counts of other processes with those of this one"
+    return [
+        ConfigurationFault(_FOREIGN_FOLDER, folder, rule, "leave it out: WORKERS is all that several processes need")
+    ]
 
 
 def serving_faults(settings: Settings) -> list[ConfigurationFault]:

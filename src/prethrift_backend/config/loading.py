@@ -10,7 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prethrift_backend.config._sources import Given, misspelt, read_dotenv, read_otel, read_own
-from prethrift_backend.config.combinations import cleartext_faults, production_faults, serving_faults
+from prethrift_backend.config.combinations import (
+    cleartext_faults,
+    environment_faults,
+    production_faults,
+    serving_faults,
+)
 from prethrift_backend.config.settings import REQUIRED_IN_PRODUCTION, Settings
 from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
 
@@ -57,8 +62,8 @@ def load(
     ``environ`` is the process's environment unless given. ``dotenv`` may be missing as a file. ``overrides`` come from
     the command line, by attribute name; one that is None was not given. ``required`` are the attribute names without
     which production does not start: the backend's own, unless another application names what it needs. With ``serves``
-    they are for ``prethrift-backend serve``, which looks at HOST as well. Raises ConfigurationError with every fault of
-    every source, the rules over several settings included.
+    they are for ``prethrift-backend serve``, which looks at HOST and at the folder of its metrics as well. Raises
+    ConfigurationError with every fault of every source, the rules over several settings included.
     """
     _refuse_unknown(required, argument="required")
     environment = os.environ if environ is None else environ
@@ -71,6 +76,7 @@ def load(
     given = _first(own)
     standard, otel_faults = read_otel({**file, **_not_empty(environment)})
     faults += [fault for fault in otel_faults if not _answered(fault, given)]
+    faults += environment_faults(environment) if serves else []
     given = _first([*own, *standard])
     settings = _build(given, faults, partial(_faults_across, required=required, serves=serves))
     warnings = (

@@ -102,3 +102,16 @@ def test_loading_reports_them_together_and_each_setting_once() -> None:
     assert load(environ=open_to_all, dotenv=None).settings.debug
     with pytest.raises(ConfigurationError, match="whole network"):
         load(environ=open_to_all, dotenv=None, serves=True)
+
+
+def test_a_metrics_folder_from_outside_is_refused_by_serve_alone() -> None:
+    """Under gunicorn the folder is what another application needs; `serve` would count what is not its own."""
+    environ = {"PROMETHEUS_MULTIPROC_DIR": "/var/run/metrics"}
+    with pytest.raises(ConfigurationError) as caught:
+        load(environ=environ, dotenv=None, serves=True)
+
+    assert str(caught.value) == (
+        "PROMETHEUS_MULTIPROC_DIR='/var/run/metrics' would mix the counts of other processes with those of this one: "
+        "leave it out: WORKERS is all that several processes need"
+    )
+    assert load(environ=environ, dotenv=None).settings == Settings()
