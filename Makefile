@@ -27,7 +27,7 @@ run: setup ## serve the sample catalogue on port 8000 (another: make run PORT=80
 	@exec $(BIN)/prethrift-backend dev
 
 test: setup ## run all the tests
-	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz perf corpus integration
+	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz perf corpus integration e2e
 
 check: setup ## lint, types, the layers, and the contracts
 	@$(BIN)/nox -s lint typecheck imports contracts

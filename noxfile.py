@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent
 BIN = ROOT / ".venv" / "bin"
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "typecheck", "imports", "unit", "fuzz", "perf", "corpus", "integration"]
+nox.options.sessions = ["lint", "typecheck", "imports", "unit", "fuzz", "perf", "corpus", "integration", "e2e"]
 nox.options.stop_on_first_error = True
 
 
@@ -92,6 +92,15 @@ def corpus(session: nox.Session) -> None:
 
 
 @nox.session
+def e2e(session: nox.Session) -> None:
+    """Run all of production on loopback: replicas, nginx, Prometheus, Alertmanager, a collector; `-- --nightly` soaks."""
+    if "--nightly" in session.posargs:
+        session.env["PRETHRIFT_E2E"] = "nightly"
+    # -s: what each step sees is printed while it goes on.
+    run(session, "pytest", "tests/e2e", "-s", *(one for one in session.posargs if one != "--nightly"))
+
+
+@nox.session
 def gates(session: nox.Session) -> None:
     """Try the gate on changes: 20 runs of unchanged code under load pass it, and 5 % more work never does."""
     run_pytest(session, "tests/perf", "-m", "gates", "--benchmark-enable", "--timeout=1800", "-s")
@@ -101,6 +110,12 @@ def gates(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure over 100,000 items: takes long, and CI does not run it."""
     run_pytest(session, "tests/perf", "-m", "bench", "--benchmark-enable", "--timeout=3600")
+
+
+@nox.session
+def overview(session: nox.Session) -> None:
+    """Draw the picture of the overview dashboard, docs/images/overview.svg, from what a real Prometheus answers."""
+    run(session, "python", "-m", "tests.overview")
 
 
 @nox.session(venv_backend="venv", reuse_venv=True)

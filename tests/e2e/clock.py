@@ -63,22 +63,14 @@ def write_prometheus(folder: Path, *, targets: Sequence[str], alertmanager: str)
     for name in configuration["rule_files"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(yaml.safe_dump(with_faster_clock(yaml.safe_load((source / name).read_text()))))
-    return _written(folder / "prometheus.yml", configuration)
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(configuration))
+    return path
 
 
 def alertmanager_text(*, inbox: str) -> str:
     """Return Alertmanager's configuration with a webhook for each receiver: ``inbox`` and the receiver's name."""
-    configuration = with_faster_clock(yaml.safe_load(_alertmanager_file().read_text()))
+    configuration = with_faster_clock(yaml.safe_load((OPS / "alertmanager" / "alertmanager.yml").read_text()))
     for receiver in configuration["receivers"]:
         receiver["webhook_configs"] = [{"url": f"{inbox}/{receiver['name']}", "send_resolved": True}]
     return yaml.safe_dump(configuration)
-
-
-def _alertmanager_file() -> Path:
-    [found] = OPS.glob("*/alertmanager.yml")
-    return found
-
-
-def _written(path: Path, content: Any) -> Path:
-    path.write_text(yaml.safe_dump(content))
-    return path

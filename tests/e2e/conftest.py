@@ -16,6 +16,10 @@ from tests.support.engine import in_ci
 from tests.support.nginx import decide_nginx
 from tests.support.prometheus import PrometheusDecision, decide_prometheus
 
+HERE = Path(__file__).parent
+# As a day goes: first what is well, then what goes wrong, and the long one last. Any other stands behind them.
+ORDER = ("test_nginx", "test_traffic", "test_database", "test_rolling", "test_kill", "test_versions", "test_soak")
+
 DECISIONS = pytest.StashKey[list[PrometheusDecision]]()
 # The first step pays for the start of everything; the last ones may be long in the nightly form.
 STEP_SECONDS = {"short": 300, "nightly": 1800}
@@ -37,10 +41,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each step the time of the form."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.timeout(STEP_SECONDS[form()]))
+    """Put the steps in their order, which none of them needs, and give each the time of the form."""
+    steps = [item for item in items if item.path.parent == HERE]
+    for item in steps:
+        item.add_marker(pytest.mark.timeout(STEP_SECONDS[form()]))
+    others = [item for item in items if item.path.parent != HERE]
+    items[:] = [*others, *sorted(steps, key=lambda item: _place(item.path.stem))]
+
+
+def _place(module: str) -> int:
+    return ORDER.index(module) if module in ORDER else len(ORDER)
 
 
 @pytest.hookimpl(wrapper=True)

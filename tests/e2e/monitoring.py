@@ -21,11 +21,12 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Monitoring:
-    """The two, running."""
+    """The two, running; ``rules`` is the folder of the rules that Prometheus has loaded."""
 
     prometheus_url: str
     alertmanager_url: str
     inbox: FaultyReceiver
+    rules: Path
 
     def query(self, expression: str, *, at_seconds: float | None = None) -> list[dict[str, Any]]:
         """Return what an instant query finds: series with ``metric`` and ``value``."""
@@ -55,6 +56,11 @@ class Monitoring:
         """Wait until no alert of this name is active in Alertmanager."""
         wait_for(lambda: not self.alerts(name), deadline_seconds, what=f"the end of the alert {name}")
 
+    def notified(self, receiver: str, name: str, status: str) -> bool:
+        """Tell whether a receiver was sent an alert of this name with this status, ``firing`` or ``resolved``."""
+        alerts = [alert for sent in self.notifications(receiver) for alert in sent["alerts"]]
+        return any(alert["labels"]["alertname"] == name and alert["status"] == status for alert in alerts)
+
     def notifications(self, receiver: str) -> list[dict[str, Any]]:
         """Return what Alertmanager has sent to a receiver of its configuration (``pager``), parsed, in order."""
         sent = [request for request in self.inbox.requests if request.path == f"/{receiver}"]
@@ -70,7 +76,7 @@ def running_monitoring(folder: Path, *, targets: Sequence[str]) -> Iterator[Moni
         configuration = alertmanager_text(inbox=inbox.endpoint)
         alertmanager = parts.enter_context(AlertmanagerServer(folder, configuration))
         address = parts.enter_context(_prometheus(folder, targets=targets, alertmanager=alertmanager.address))
-        yield Monitoring(f"http://{address}", alertmanager.url, inbox)
+        yield Monitoring(f"http://{address}", alertmanager.url, inbox, folder / "rules")
 
 
 @contextmanager

@@ -89,12 +89,14 @@ class Nginx:
             raise AssertionError(f"nginx refuses its configuration: {done.stderr}")
 
     def route_to(self, targets: Iterable[str]) -> None:
-        """Send requests to these replicas (host:port) and no others; returns when the new workers have the listener."""
+        """Send requests to these replicas (host:port) and no others; returns when no new request goes elsewhere."""
         self._targets = tuple(targets)
         self._write_upstream()
         before = self._workers()
         subprocess.run([*self._command(), "-s", "reload"], capture_output=True, check=True, timeout=30)
+        # The old workers take connections until a moment after the new ones have come.
         self.process.wait_for(lambda: self._workers() - before, RELOAD_SECONDS, what="new workers of nginx")
+        self.process.wait_for(lambda: all(map(_is_leaving, before)), RELOAD_SECONDS, what="the end of the old workers")
 
     def answers(self) -> bool:
         """Tell whether it answers at all."""
@@ -130,6 +132,14 @@ class Nginx:
             f"    server {LOOPBACK}:1 down;"
         ]
         (self.folder / "upstream.conf").write_text(_replaced(text, line, "\n".join(lines)))
+
+
+def _is_leaving(pid: int) -> bool:
+    try:
+        title = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return not title or b"shutting down" in title  # without a title it has ended, and its parent has not noticed yet
 
 
 def _replaced(text: str, old: str, new: str) -> str:
