@@ -93,7 +93,7 @@ def corpus(session: nox.Session) -> None:
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run all of production on loopback, and let it meet a day of operation; `-- --nightly` has a soak of ten minutes."""
+    """Run all of production on loopback, and let it meet a day of operation; `-- --nightly` soaks for ten minutes."""
     if "--nightly" in session.posargs:
         session.env["PRETHRIFT_E2E"] = "nightly"
     # -s: what each step sees is printed while it goes on.

@@ -2,8 +2,8 @@
 
 A test that asks for a database runs once on each server (`embedded`, `container`); which servers there are is decided
 in tests/support/engine.py, once, when the first such test is collected. Files named test_prometheus*.py are on a real
-Prometheus, and test_spotlight*.py on a real Spotlight; whether there is one is decided in the same way, in
-tests/support/prometheus.py and spotlight.py.
+Prometheus, test_spotlight*.py on a real Spotlight and test_nginx*.py on a real nginx; whether there is one is decided
+in the same way, in tests/support/prometheus.py, spotlight.py and nginx.py.
 """
 
 import os
@@ -15,6 +15,7 @@ import pytest_asyncio
 from tests.support.containers import probe_engine
 from tests.support.databases import PostgresServer, fresh_database, start_server, through
 from tests.support.engine import CONTAINER, Decision, container_required, decide, image_name, in_ci
+from tests.support.nginx import Nginx, decide_nginx
 from tests.support.prometheus import PrometheusDecision, decide_prometheus
 from tests.support.proxy import FaultProxy
 from tests.support.s3 import fresh_bucket, s3_server
@@ -25,6 +26,7 @@ from prethrift_backend.stores.migrations import migrate
 
 DECISION = pytest.StashKey[Decision]()
 PROMETHEUS = pytest.StashKey[PrometheusDecision]()
+NGINX = pytest.StashKey[PrometheusDecision]()
 SPOTLIGHT = pytest.StashKey[SpotlightDecision]()
 
 
@@ -36,9 +38,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the tests that need a Prometheus or a Spotlight where there is none and nobody insists."""
+    """Leave out the tests that need a Prometheus, an nginx or a Spotlight where there is none and nobody insists."""
     if collection_path.match("test_prometheus*.py"):
         return None if _prometheus_decision(config).is_collected else True
+    if collection_path.match("test_nginx*.py"):
+        return None if _nginx_decision(config).is_collected else True
     if collection_path.match("test_spotlight*.py"):
         return None if _spotlight_decision(config).is_collected else True
     return None
@@ -46,10 +50,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
-    """Say after everything else what was left out: a server, or the tests on a real Prometheus or Spotlight."""
+    """Say after everything else what was left out: a server, or the tests on a real Prometheus, nginx or Spotlight."""
     yield
     stash = terminalreporter.config.stash
-    for decision in (stash.get(DECISION, None), stash.get(PROMETHEUS, None), stash.get(SPOTLIGHT, None)):
+    parts = (stash.get(PROMETHEUS, None), stash.get(NGINX, None), stash.get(SPOTLIGHT, None))
+    for decision in (stash.get(DECISION, None), *parts):
         if decision is not None and decision.note:
             terminalreporter.write_line(decision.note, yellow=True)
 
@@ -67,6 +72,12 @@ def _prometheus_decision(config: pytest.Config) -> PrometheusDecision:
     return config.stash[PROMETHEUS]
 
 
+def _nginx_decision(config: pytest.Config) -> PrometheusDecision:
+    if NGINX not in config.stash:
+        config.stash[NGINX] = decide_nginx(required=in_ci(os.environ))
+    return config.stash[NGINX]
+
+
 def _spotlight_decision(config: pytest.Config) -> SpotlightDecision:
     if SPOTLIGHT not in config.stash:
         config.stash[SPOTLIGHT] = decide_spotlight(required=in_ci(os.environ))
@@ -82,6 +93,18 @@ def spotlight(request: pytest.FixtureRequest) -> Iterator[Spotlight]:
     if problem:
         pytest.fail(problem, pytrace=False)
     with Spotlight() as running:
+        yield running
+
+
+@pytest.fixture
+def nginx(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nginx]:
+    """Run the nginx of ops/nginx, in front of nobody yet, or fail with what to do."""
+    decision = _nginx_decision(request.config)
+    # A file that is named on the command line is collected in any case.
+    problem = decision.failure or decision.note
+    if problem:
+        pytest.fail(problem, pytrace=False)
+    with Nginx(tmp_path / "nginx") as running:
         yield running
 
 
