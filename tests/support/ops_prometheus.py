@@ -17,6 +17,8 @@ from tests.support.processes import LOOPBACK, ServerProcess, free_port
 
 OPS = Path(__file__).parents[2] / "ops" / "prometheus"
 START_SECONDS = 60.0
+# In place of an address, which is another at each run.
+INSTANCE = "backend-1"
 
 
 def shortened_configuration(folder: Path, *, target: str, seconds: float) -> Path:
@@ -28,6 +30,7 @@ def shortened_configuration(folder: Path, *, target: str, seconds: float) -> Pat
         job["scrape_interval"] = job["scrape_timeout"] = _ms(seconds)
         for static in job["static_configs"]:
             static["targets"] = [target]
+            static["labels"]["instance"] = INSTANCE
     (folder / "rules").mkdir()
     for name in configuration["rule_files"]:
         (folder / name).write_text(yaml.safe_dump(_shortened_rules(OPS / name)))

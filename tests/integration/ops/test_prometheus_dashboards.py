@@ -18,6 +18,7 @@ from tests.support.dashboards import (
     put_in_place,
 )
 from tests.support.environment import leaking_names
+from tests.support.ops_prometheus import INSTANCE
 from tests.support.waiting import wait_for
 from tests.support.watched_backend import Watched, watched_backend
 
@@ -75,12 +76,11 @@ def test_every_variable_offers_something(watched: Watched) -> None:
 
 def test_a_chosen_instance_and_route_narrow_the_panels(watched: Watched) -> None:
     """The queries that name a variable find something for a value that there is, and nothing for another."""
-    instance = watched.address.removeprefix("http://")
     narrowed = [query for query in dashboard_queries() if "$instance" in query.expression]
-    chosen = watched.looking(instance=instance, environment="development")
+    chosen = watched.looking(instance=INSTANCE, environment="development")
     wait_for(lambda: not empty_queries(watched.prometheus_url, narrowed, chosen), DEADLINE_SECONDS)
 
-    others = empty_queries(watched.prometheus_url, narrowed, watched.looking(instance="127.0.0.1:1"))
+    others = empty_queries(watched.prometheus_url, narrowed, watched.looking(instance="backend-2"))
     assert [query for query in narrowed if query not in others and "vector(0)" not in query.expression] == []
 
 

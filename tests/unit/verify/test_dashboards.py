@@ -271,3 +271,12 @@ def test_what_is_chosen_at_first_is_the_job_of_the_contract_and_everything_else(
         "instance": ".*",
         "route": ".*",
     }
+
+
+def test_the_page_names_every_dashboard_and_every_family_that_is_left_out() -> None:
+    """With the reasons that stand in the code, and no other."""
+    page = (OPS / "grafana" / "README.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE))
+
+    assert told == LEFT_OUT
+    assert set(re.findall(r"\(dashboards/(\w+\.json)\)", page)) == set(TEXTS)

@@ -74,9 +74,9 @@ class Families:
         return _panel(family, title, unit_of(family), *queries)
 
     def slowest(self, name: str) -> Panel:
-        """Show the 95th percentile over all series."""
+        """Show what 95 % of all observations are within, with a title that fits a small panel."""
         family = self._family(name)
-        return _panel(family, f"{heading(family)}, 95th percentile", unit_of(family), Query(self.quantile(name, 0.95)))
+        return _panel(family, f"{heading(family)}, 95 %", unit_of(family), Query(self.quantile(name, 0.95)))
 
     def quantile(self, name: str, share: float, *by: str, only: str = "") -> str:
         """Return the query for one quantile over all series of a histogram, or by some labels."""
