@@ -29,7 +29,9 @@ WHEELS = ROOT / "build" / "wheels"
 EXTRAS = "embeddings,grpc"
 BUILD_SECONDS = 900
 READY_SECONDS = 120.0
-MEMORY = "2g"  # as in ops/kubernetes; the check of memory is degraded from 85 % of it
+# As in ops/kubernetes; the check of memory is degraded from 85 % of it.
+SERVER_MEMORY = "2g"
+MIGRATION_MEMORY = "256m"
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,10 @@ class Container:
         status, output = self._container.exec_run(list(command))
         return int(status), output.decode()
 
+    def wait_for_exit(self, deadline_seconds: float) -> int:
+        """Wait until it has ended by itself and return the exit status."""
+        return int(self._container.wait(timeout=deadline_seconds)["StatusCode"])
+
     def stop(self, *, grace_seconds: int) -> int:
         """Send SIGTERM, and SIGKILL when the time is over; return the exit status."""
         self._container.stop(timeout=grace_seconds)
@@ -193,7 +199,9 @@ class Container:
 
 
 @contextlib.contextmanager
-def run_container(environ: Mapping[str, str], *, command: str = "serve") -> Iterator[Container]:
+def run_container(
+    environ: Mapping[str, str], *, command: str = "serve", memory: str = SERVER_MEMORY
+) -> Iterator[Container]:
     """Run the image with no right, no disk but a little memory at /tmp, and the network of this machine.
 
     That network, so that everything stays on loopback: the bridge of the engine has addresses of its own.
@@ -208,7 +216,7 @@ def run_container(environ: Mapping[str, str], *, command: str = "serve") -> Iter
             network_mode="host",
             read_only=True,
             tmpfs={"/tmp": "size=64m"},  # noqa: S108 - in the container
-            mem_limit=MEMORY,
+            mem_limit=memory,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
         )

@@ -55,7 +55,7 @@ def _image_decision(config: pytest.Config) -> ImageDecision:
     return config.stash[IMAGE]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def deploy_tools(request: pytest.FixtureRequest) -> None:
     """Make sure that kustomize and docker compose can be started, or fail with what to do."""
     decision = _deploy_decision(request.config)

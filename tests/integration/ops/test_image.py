@@ -15,7 +15,15 @@ import httpx
 import pytest
 from tests.support.databases import create_database, start_server, through
 from tests.support.engine import EMBEDDED
-from tests.support.images import READY_SECONDS, BuiltImage, Container, base_image, build_image, run_container
+from tests.support.images import (
+    MIGRATION_MEMORY,
+    READY_SECONDS,
+    BuiltImage,
+    Container,
+    base_image,
+    build_image,
+    run_container,
+)
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.proxy import FaultProxy
 from tests.support.s3 import fresh_bucket, s3_server
@@ -70,8 +78,8 @@ def environ(image: BuiltImage) -> Iterator[dict[str, str]]:
             "HF_HUB_OFFLINE": "1",
             "DRAIN_SECONDS": "1",
         }
-        with run_container(given, command="migrate") as migration:
-            assert migration.stop(grace_seconds=STOP_SECONDS) == 0, migration.output
+        with run_container(given, command="migrate", memory=MIGRATION_MEMORY) as migration:
+            assert migration.wait_for_exit(READY_SECONDS) == 0, migration.output
         yield given
 
 

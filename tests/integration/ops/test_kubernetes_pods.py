@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.support.images import MIGRATION_MEMORY, SERVER_MEMORY
 from tests.support.manifests import ROOT, SECRETS, Manifests, container_of, environment_of
 
 from prethrift_backend.api.health import health_router
@@ -167,6 +168,17 @@ def test_the_memory_has_room_for_what_was_measured(overlay: Manifests) -> None:
     assert f"about {MEASURED_BYTES // 1_000_000} MB a worker" in (ROOT / "README.md").read_text()
     assert limit_bytes * DEGRADED_SHARE > MEASURED_BYTES
     assert overlay.server["resources"]["requests"]["memory"] == overlay.server["resources"]["limits"]["memory"]
+
+
+def test_the_memory_is_what_the_image_is_tested_with(overlay: Manifests) -> None:
+    """The test of the image runs server and migration within the same limits."""
+    migration = container_of(overlay.only("Job")["spec"]["template"])
+
+    limits = [container["resources"]["limits"]["memory"] for container in (overlay.server, migration)]
+    assert limits == [
+        f"{memory.removesuffix(unit)}{unit.upper()}i"
+        for memory, unit in ((SERVER_MEMORY, "g"), (MIGRATION_MEMORY, "m"))
+    ]
 
 
 def test_no_pod_has_rights_that_it_does_not_need(overlay: Manifests) -> None:
