@@ -103,7 +103,7 @@ def _panel(panel: Mapping[str, Any], box: Box, answers: Mapping[int, Sequence[Se
 
 def _fitting(title: str, width: float) -> str:
     """Cut a title that is too long for its panel, as Grafana does."""
-    most = int(width / (_LETTER_PIXELS * 1.09))  # bold letters are wider
+    most = int(width / (_LETTER_PIXELS * 1.07))  # bold letters are wider
     return title if len(title) <= most else f"{title[: most - 1].rstrip(' ,')}…"
 
 

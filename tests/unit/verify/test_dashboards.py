@@ -22,12 +22,13 @@ from prethrift_backend.verify.dashboards.catalogue import LEFT_OUT, make_pages
 from prethrift_backend.verify.dashboards.families import Families, describe, heading
 from prethrift_backend.verify.dashboards.pages.overview import BUDGETS
 from prethrift_backend.verify.dashboards.rendering import render_dashboards
-from prethrift_backend.verify.promql.checks import Known
+from prethrift_backend.verify.promql.checks import Known, Query, lint_query
 from prethrift_backend.verify.promql.command import sort_paths
 from prethrift_backend.verify.promql.dashboards import lint_dashboards
 from prethrift_backend.verify.promql.rule_files import know_rules, read_rule_file
 from prethrift_backend.verify.promql.scrape_configs import scrape_jobs, scrape_labels
 from prethrift_backend.verify.promql.shapes import TARGET_LABELS
+from prethrift_backend.verify.promql.variables import substitute
 
 ROOT = Path(__file__).parents[3]
 OPS = ROOT / "ops"
@@ -117,14 +118,27 @@ def test_addresses_and_titles_of_dashboards_differ() -> None:
 
 def test_the_lint_is_content_with_every_panel() -> None:
     """Not even a hint, and every panel was looked at."""
-    rules, _ = sort_paths([OPS / "prometheus"])
-    paths = [OPS / "prometheus"]
-    known = Known(CONTRACT, jobs=scrape_jobs(paths), target_labels=TARGET_LABELS | scrape_labels(paths))
-    files = [OPS / "grafana" / "dashboards" / name for name in TEXTS]
-    findings, items = lint_dashboards(files, know_rules([read_rule_file(path) for path in rules], known))
+    findings, items = lint_dashboards([OPS / "grafana" / "dashboards" / name for name in TEXTS], _known())
 
     assert findings == []
     assert len(items) == sum(len(_panels(model)) for model in MODELS.values())
+
+
+@each_dashboard
+def test_the_lint_is_content_with_annotations(model: dict[str, Any]) -> None:
+    """They are queries, too."""
+    declared = dict.fromkeys(chosen_at_first(model), "")
+    (annotation,) = model["annotations"]["list"]
+    written = substitute(annotation["expr"], declared, interval_seconds=15)
+
+    assert written.unknown == ()
+    assert [found.message for found in lint_query(Query(written.text), _known())] == []
+
+
+def _known() -> Known:
+    paths = [OPS / "prometheus"]
+    known = Known(CONTRACT, jobs=scrape_jobs(paths), target_labels=TARGET_LABELS | scrape_labels(paths))
+    return know_rules([read_rule_file(path) for path in sort_paths(paths)[0]], known)
 
 
 def test_every_family_is_on_a_dashboard_or_left_out_with_a_reason() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from prethrift_backend.contracts import MetricsContract
 from prethrift_backend.verify.dashboards.catalogue import make_pages
-from prethrift_backend.verify.dashboards.model import GRID_COLUMNS, Page, Panel, Query, Row
+from prethrift_backend.verify.dashboards.model import GRID_COLUMNS, SELECTOR, Page, Panel, Query, Row
 from prethrift_backend.verify.dashboards.variables import SOURCE, variables
 
 _SCHEMA_VERSION: Final = 39
@@ -71,7 +71,7 @@ def _starts() -> Json:
         "datasource": SOURCE,
         "enable": True,
         "iconColor": "blue",
-        "expr": 'changes(process_start_time_seconds{job="$job",instance=~"$instance"}[$__rate_interval]) > 0',
+        "expr": f"changes(process_start_time_seconds{{{SELECTOR}}}[$__rate_interval]) > 0",
         "titleFormat": "start of {{instance}}",
     }
 
