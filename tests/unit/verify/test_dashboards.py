@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from tests.support.dashboard_schema import DASHBOARD_SCHEMA
 from tests.support.dashboards import DashboardQuery, Looking, chosen_at_first, put_in_place, queries_of
 
-from prethrift_backend.contracts import MetricsContract, load_metrics
+from prethrift_backend.contracts import Budget, MetricsContract, load_metrics
 from prethrift_backend.exceptions import ContractError
 from prethrift_backend.verify.dashboards.catalogue import LEFT_OUT, make_pages
 from prethrift_backend.verify.dashboards.families import Families, describe, heading
@@ -226,7 +226,13 @@ def _without_bucket(contract: MetricsContract, name: str, bound: float) -> Metri
         else family
         for family in contract.families
     )
-    return MetricsContract(contract.version, contract.sha256, contract.source, families, contract.scrape)
+    return replace(contract, families=families)
+
+
+def test_a_contract_without_a_budget_has_no_panels_of_it() -> None:
+    """The page that draws it as a line says what is missing."""
+    with pytest.raises(ContractError, match="no line BUDGET"):
+        make_pages(replace(CONTRACT, budget=Budget()))
 
 
 def test_the_budgets_are_those_of_the_recording_rules() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prethrift_backend.contracts import MetricsContract
 from prethrift_backend.verify.dashboards.families import Families
 from prethrift_backend.verify.dashboards.model import SELECTOR, Page, Panel, Query, Row, Threshold
 
-_HEALTH_JOB = SELECTOR.replace("$job", "prethrift-health")
+_HEALTH_JOB: Final = SELECTOR.replace("$job", "prethrift-health")
 
 
 def make_page(contract: MetricsContract) -> Page:
