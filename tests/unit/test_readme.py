@@ -27,7 +27,7 @@ def test_every_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("session", sorted(set(re.findall(r"nox -s ([a-z]+)", README))))
+@pytest.mark.parametrize("session", sorted(set(re.findall(r"nox -s ([a-z0-9]+)", README))))
 def test_every_session_exists(session: str) -> None:
     """A nox session that the README names is in the noxfile."""
     assert re.search(rf"^def {session}\(", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
