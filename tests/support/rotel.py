@@ -72,12 +72,16 @@ class Rotel:
 
 @contextmanager
 def running_rotel(*, shown: str = "traces") -> Iterator[Rotel]:
-    """Run a collector that prints what it gets of the signal ``shown`` and keeps none; leaving the block ends it."""
+    """Run a collector that prints what it gets of the signals ``shown`` and keeps none; leaving the block ends it.
+
+    ``shown`` is one of ``traces``, ``metrics``, ``logs``, or several with spaces between them.
+    """
     http_port, grpc_port = free_port(), free_port()
     with ServerProcess(
         [
             str(executable()),
-            *("start", "--debug-log", shown, "--debug-log-verbosity", "detailed", "--exporter", "blackhole"),
+            *("start", "--debug-log-verbosity", "detailed", "--exporter", "blackhole"),
+            *(f"--debug-log={signal}" for signal in shown.split()),
             *("--otlp-http-endpoint", f"{LOOPBACK}:{http_port}", "--otlp-grpc-endpoint", f"{LOOPBACK}:{grpc_port}"),
         ]
     ) as process:
