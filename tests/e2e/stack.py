@@ -30,7 +30,7 @@ from tests.support.waiting import wait_for
 
 from prethrift_backend.devstack.stack import development_models
 
-ITEM_COUNT = 48  # arbitrary: enough for searches to find something, and taken in within seconds
+ITEM_COUNT = 24  # arbitrary: enough for searches to find something, and taken in within seconds
 DRAIN_SECONDS = 3  # several turns of the endpoints loop
 ROUTED_SECONDS = 30.0
 

@@ -20,14 +20,15 @@ def test_a_replica_of_an_older_contract_version_is_noticed(stack: Stack, tmp_pat
     replica.stop()
     replica.command = older.command
     replica.settings |= older.settings
-    replica.start()
-    stack.say(f"{replica.name} runs a release with version {older.contract_version} of the metrics contract")
+    replica.start(wait=False)  # what it promises is said before it is ready
+    stack.say(f"{replica.name} is started from a release with version {older.contract_version} of the metrics contract")
 
     wait_for(lambda: len(_versions(stack)) == 2, ALERT_SECONDS, what="both versions in Prometheus")
     stack.say(f"contract_info has the versions {', '.join(_versions(stack))}")
     [alert] = stack.monitoring.wait_for_alert(ALERT, ALERT_SECONDS)
     stack.say(f"{ALERT} is in Alertmanager: {alert['annotations']['summary']}")
     wait_for(lambda: stack.monitoring.notified("tickets", ALERT, "firing"), ALERT_SECONDS, what="the ticket")
+    replica.wait_ready()
     found = _verified(stack)
     stack.say(f"contracts verify --prometheus: {found}")
     assert "LV300" in found
