@@ -1,7 +1,6 @@
 """One stack for all steps of the session, started by the first; what the steps have said is in the end of the run.
 
-Where there is no Prometheus or no nginx the steps are left out with a note, and in CI they fail. The environment name
-PRETHRIFT_E2E chooses the form: `short`, which is the default, or `nightly`.
+Where there is no Prometheus or no nginx the steps are left out with a note, and in CI they fail.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.form import is_nightly
 from tests.e2e.stack import Stack
 from tests.support.engine import in_ci
 from tests.support.nginx import decide_nginx
@@ -22,15 +22,7 @@ ORDER = ("test_nginx", "test_traffic", "test_database", "test_rolling", "test_ki
 
 DECISIONS = pytest.StashKey[list[PrometheusDecision]]()
 # The first step pays for the start of everything; the last ones may be long in the nightly form.
-STEP_SECONDS = {"short": 300, "nightly": 1800}
-
-
-def form() -> str:
-    """Return which form of the session is run, ``short`` or ``nightly``."""
-    chosen = os.environ.get("PRETHRIFT_E2E", "short")
-    if chosen not in STEP_SECONDS:
-        raise pytest.UsageError(f"PRETHRIFT_E2E={chosen!r} is no form of the session: give short or nightly")
-    return chosen
+STEP_SECONDS, NIGHTLY_STEP_SECONDS = 300, 1800
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -44,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the steps in their order, which none of them needs, and give each the time of the form."""
     steps = [item for item in items if item.path.parent == HERE]
     for item in steps:
-        item.add_marker(pytest.mark.timeout(STEP_SECONDS[form()]))
+        item.add_marker(pytest.mark.timeout(NIGHTLY_STEP_SECONDS if is_nightly() else STEP_SECONDS))
     others = [item for item in items if item.path.parent != HERE]
     items[:] = [*others, *sorted(steps, key=lambda item: _place(item.path.stem))]
 
