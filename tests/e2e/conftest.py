@@ -1,4 +1,4 @@
-"""One stack for all steps of the session, started by the first; what the steps have said is in the end of the run.
+"""One stack for all steps of the session, started by the first and whole again after each.
 
 Where there is no Prometheus or no nginx the steps are left out with a note, and in CI they fail.
 """
@@ -36,9 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the steps in their order, which none of them needs, and give each the time of the form."""
     steps = [item for item in items if item.path.parent == HERE]
     for item in steps:
-        item.add_marker(pytest.mark.timeout(NIGHTLY_STEP_SECONDS if is_nightly() else STEP_SECONDS))
+        item.add_marker(pytest.mark.timeout(_step_seconds()))
     others = [item for item in items if item.path.parent != HERE]
     items[:] = [*others, *sorted(steps, key=lambda item: _place(item.path.stem))]
+
+
+def _step_seconds() -> int:
+    try:
+        return NIGHTLY_STEP_SECONDS if is_nightly() else STEP_SECONDS
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _place(module: str) -> int:
