@@ -8,12 +8,13 @@ import json
 import os
 import platform
 import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+from tests.perf.figures import Figures, records_of, table_of
 from tests.support.databases import PostgresServer, fresh_database, start_server
 from tests.support.processes import ServerProcess, free_port
 
@@ -22,69 +23,11 @@ from prethrift_backend.devstack.stack import development_models
 from prethrift_backend.embeddings import ModelEmbeddings
 from prethrift_backend.stores.migrations import migrate
 
+__all__ = ["Figures"]  # what the tests take from here and is made elsewhere
+
 COMMAND = Path(sys.executable).with_name("prethrift-backend")
 REPORT = Path(__file__).parents[2] / "build" / "perf.json"
 MODELS_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number; the limits are what a run is held to, None where it only reports.
-
-    ``aim`` is what the project wants to reach, where a run is held to less: machines and their load differ.
-    """
-
-    name: str
-    value: float
-    unit: str
-    at_least: float | None = None
-    at_most: float | None = None
-    aim: float | None = None
-
-    @property
-    def is_met(self) -> bool:
-        """Tell whether the value is within its limits."""
-        return (self.at_least is None or self.value >= self.at_least) and (
-            self.at_most is None or self.value <= self.at_most
-        )
-
-    def limit(self) -> str:
-        """Write the limit as it stands in the table."""
-        if self.at_least is not None:
-            return f">= {self.at_least:g}"
-        return "" if self.at_most is None else f"<= {self.at_most:g}"
-
-    def verdict(self) -> str:
-        """Write whether the limit is met, and where there is an aim, whether that is."""
-        if not self.limit():
-            return ""
-        verdict = "met" if self.is_met else "NOT MET"
-        if self.aim is None:
-            return verdict
-        is_reached = self.value <= self.aim if self.at_least is None else self.value >= self.aim
-        return f"{verdict}; aim {self.aim:g} {'reached' if is_reached else 'not reached'}"
-
-
-@dataclass
-class Figures:
-    """The figures of one run."""
-
-    taken: list[Figure] = field(default_factory=list)
-
-    def take(
-        self,
-        name: str,
-        value: float,
-        unit: str,
-        *,
-        at_least: float | None = None,
-        at_most: float | None = None,
-        aim: float | None = None,
-    ) -> None:
-        """Keep a figure for the table, then hold it to its limit."""
-        figure = Figure(name, value, unit, at_least, at_most, aim)
-        self.taken.append(figure)
-        assert figure.is_met, f"{name}: {value:.4g} {unit}, promised is {figure.limit()}"
 
 
 _figures = pytest.StashKey[Figures]()
@@ -105,6 +48,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = UNFIT_STATUS
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let callgrind be asked for."""
+    parser.addoption("--callgrind", action="store_true", help="count the processor's instructions as well, by valgrind")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin with no figure."""
     config.stash[_figures] = Figures()
@@ -116,16 +64,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not taken:
         return
     terminalreporter.section("figures")
-    for figure in taken:
-        terminalreporter.line(
-            f"{figure.name:<58} {figure.value:>10.4g} {figure.unit:<10} {figure.limit():<9} {figure.verdict()}".rstrip()
-        )
+    for line in table_of(taken):
+        terminalreporter.line(line)
     REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(json.dumps({"machine": _machine(), "figures": [asdict(figure) for figure in taken]}, indent=2))
+    REPORT.write_text(json.dumps({"machine": machine(), "figures": records_of(taken)}, indent=2))
 
 
-def _machine() -> dict[str, object]:
+def machine() -> dict[str, object]:
+    """Return what a figure depends on beside the code."""
     return {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
+    """Keep the figures in the report of pytest-benchmark as well, beside what each benchmark says of its own."""
+    output_json["figures"] = records_of(config.stash[_figures].taken)
+
+
+@pytest.fixture
+def keep(benchmark: BenchmarkFixture) -> Callable[..., None]:
+    """Give what keeps facts about a test in the report of pytest-benchmark, those of the machine among them."""
+
+    def keep(**facts: object) -> None:
+        benchmark.extra_info.update({**facts, "machine": machine()})
+
+    return keep
 
 
 @pytest.fixture(scope="session")

@@ -32,5 +32,5 @@ def test_a_started_process_answers_soon(database: str, figures: Figures) -> None
     """The first answer comes within 1.5 seconds, long before the models are loaded."""
     answered, ready = zip(*(_start(database) for _ in range(STARTS)), strict=True)
 
-    figures.take("process start to the first answer", median(answered), "s", at_most=1.5)
+    figures.hold("process start to the first answer", median(answered), "s", ("start", "live_seconds"))
     figures.take("process start to models ready", median(ready), "s")

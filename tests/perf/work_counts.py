@@ -14,24 +14,31 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from types import BuiltinFunctionType, FrameType
 from typing import Any, Final
+from unittest.mock import patch
 
 import prometheus_client.metrics
 from fastapi import FastAPI
 from opentelemetry.sdk.trace import ReadableSpan
+from sqlalchemy import Engine, StaticPool, create_engine, event, text
 from tests.overhead.workload import HEADERS, Application, request_scope
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import configure, get_tracer, instrument, mark_quiet
+from prethrift_backend.observability._request_metrics import RequestMetrics
 from prethrift_backend.observability.clock import Clock
 from prethrift_backend.observability.testing import CapturedEvents, CountingIds
+from prethrift_backend.stores import observe_engine
 
 WARM_UP_REQUESTS: Final = 50
 # The smallest of these counts: once in a while the thread that serves has to wake the one that writes lines.
 REPEATS: Final = 7
+ALLOCATION_REPEATS: Final = 2  # each asks for the size of the heap some thousand times
 
 _STARTED_NS: Final = 1_767_225_600_000_000_000
+_STATEMENT: Final = text("SELECT 1")
 _OPERATIONS: Final = frozenset({"inc", "dec", "set", "observe"})
 _CALLER: Final = [
     (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
@@ -47,6 +54,8 @@ class Case:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     settings: Mapping[str, Any] = field(default_factory=dict)
     is_answered: bool = True
+    has_metrics: bool = True
+    has_file: bool = False
 
 
 CASES: Final[Mapping[str, Case]] = {
@@ -60,6 +69,27 @@ CASES: Final[Mapping[str, Case]] = {
     "nested_spans": Case(path="/nested", settings={"trace_sample_rate": 1.0}),
     "unsampled_nested_spans": Case(path="/nested"),
     "probe": Case(path="/health"),
+    # No setting takes the metrics of requests away: here they are, to see what they cost.
+    "unmeasured_request": Case(has_metrics=False),
+    "filed_request": Case(has_file=True),
+    "datadog_request": Case(settings={"log_datadog": True}),
+    "statement": Case(path="/statement"),
+    "sampled_statement": Case(path="/statement", settings={"trace_sample_rate": 1.0}),
+}
+
+# What each feature costs is what one case takes more than another, which differs from it by the feature alone.
+FEATURES: Final[Mapping[str, tuple[str, str]]] = {
+    "access line": ("request", "silent_request"),
+    "metrics": ("request", "unmeasured_request"),
+    "error reports, none sent": ("request", "unreported_request"),
+    "trace, sampled": ("sampled_request", "request"),
+    "span within, sampled, three": ("nested_spans", "sampled_request"),
+    "span within, not sampled, three": ("unsampled_nested_spans", "request"),
+    "caller's ids and trace, linked": ("linked_request", "request"),
+    "LOG_FILE": ("filed_request", "request"),
+    "LOG_DATADOG": ("datadog_request", "request"),
+    "SQL statement, not sampled": ("statement", "request"),
+    "SQL statement, sampled": ("sampled_statement", "sampled_request"),
 }
 
 
@@ -79,7 +109,9 @@ class _Spans:
 class _Lines(io.BytesIO):
     """Takes lines, and tells how many there were a request, once the telemetry is closed."""
 
-    requests = WARM_UP_REQUESTS + 3 * REPEATS + 1
+    def __init__(self, requests: int) -> None:
+        super().__init__()
+        self.requests = requests
 
     @property
     def a_request(self) -> int:
@@ -106,9 +138,16 @@ class _Clock:
 class Bench:
     """The application of a case, bare or observed, and what it is asked."""
 
-    def __init__(self, app: Application, case: Case) -> None:
+    def __init__(self, app: Application, case: Case, statements: list[str]) -> None:
         self._app = app
         self._case = case
+        self._statements = statements
+
+    def count_statements(self) -> int:
+        """Serve one request and return how many SQL statements it sent."""
+        before = len(self._statements)
+        self.ask()
+        return len(self._statements) - before
 
     def ask(self) -> None:
         """Serve one request to its end; RuntimeError where the application waits for something."""
@@ -133,7 +172,23 @@ async def _send(message: dict[str, Any]) -> None:
     pass
 
 
-def _make_app() -> FastAPI:
+@contextmanager
+def _database() -> Iterator[tuple[Engine, list[str]]]:
+    """Give a database in memory, and the statements that are sent to it."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    statements: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    try:
+        yield engine, statements
+    finally:
+        engine.dispose()
+
+
+def _make_app(engine: Engine) -> FastAPI:
     app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
 
     @app.get("/items/{item_id}")
@@ -151,6 +206,11 @@ def _make_app() -> FastAPI:
             with tracer.start_as_current_span("step"):
                 pass
 
+    @app.get("/statement")
+    async def ask_database() -> None:
+        with engine.connect() as connection:
+            connection.execute(_STATEMENT)
+
     @app.get("/health")
     @mark_quiet
     async def answer_probe() -> None:
@@ -161,37 +221,56 @@ def _make_app() -> FastAPI:
 
 @contextmanager
 def _observed(case: Case, clock: _Clock, spans: _Spans, lines: io.BytesIO) -> Iterator[Bench]:
-    settings = Settings.model_validate(
-        {
-            "environment": "staging",
-            "log_format": "json",
-            "log_level": "INFO",
-            "trace_sample_rate": 0.0,
-            "sentry_dsn": "http://key@127.0.0.1:9/1",
-            "sentry_traces": False,
-            **case.settings,
-        }
-    )
-    telemetry = configure(
-        settings,
-        log_stream=lines,
-        clock=Clock(time_ns=clock.now_ns, monotonic=clock.now),
-        ids=CountingIds(),
-        span_sinks=[spans],
-        sentry_transport=None if settings.sentry_dsn is None else CapturedEvents(),
-    )
-    try:
-        yield Bench(instrument(_make_app(), telemetry), case)
-    finally:
-        telemetry.close()
+    with _database() as (engine, statements), TemporaryDirectory() as folder:
+        observe_engine(engine)
+        telemetry = configure(
+            _settings(case, folder),
+            log_stream=lines,
+            clock=Clock(time_ns=clock.now_ns, monotonic=clock.now),
+            ids=CountingIds(),
+            span_sinks=[spans],
+            sentry_transport=CapturedEvents() if "sentry_dsn" not in case.settings else None,
+        )
+        try:
+            yield Bench(instrument(_make_app(engine), telemetry), case, statements)
+        finally:
+            telemetry.close()
 
 
-def count_work(case: Case) -> dict[str, int]:
-    """Return what the telemetry adds to one request of the case, by the names that overhead.txt uses."""
-    clock, spans, lines = _Clock(), _Spans(), _Lines()
-    bare = _counts(Bench(_make_app(), case))
+def _settings(case: Case, folder: str) -> Settings:
+    usual = {
+        "environment": "staging",
+        "log_format": "json",
+        "log_level": "INFO",
+        "trace_sample_rate": 0.0,
+        "sentry_dsn": "http://key@127.0.0.1:9/1",
+        "sentry_traces": False,
+        "log_file": f"{folder}/lines.json" if case.has_file else None,
+    }
+    return Settings.model_validate({**usual, **case.settings})
+
+
+def _no_metrics(*_: object) -> None:
+    """Count nothing."""
+
+
+def count_work(case: Case, *, repeats: int = ALLOCATION_REPEATS) -> dict[str, int]:
+    """Return what the telemetry adds to one request of the case, by the names that overhead.txt uses.
+
+    Counting allocations takes longest; it is done as often as ``repeats`` says, and with 0 they are left out.
+    """
+    if case.has_metrics:
+        return _count_work(case, repeats)
+    with patch.object(RequestMetrics, "count_request", _no_metrics):
+        return _count_work(case, repeats)
+
+
+def _count_work(case: Case, repeats: int) -> dict[str, int]:
+    clock, spans, lines = _Clock(), _Spans(), _Lines(WARM_UP_REQUESTS + 3 * REPEATS + repeats + 2)
+    with _database() as (engine, statements):
+        bare = _counts(Bench(_make_app(engine), case, statements), repeats)
     with _observed(case, clock, spans, lines) as bench:
-        observed = _counts(bench)
+        observed = _counts(bench, repeats)
         looks, ended = clock.looks, spans.count
         bench.ask()
         looks, ended = clock.looks - looks, spans.count - ended
@@ -199,7 +278,7 @@ def count_work(case: Case) -> dict[str, int]:
     return {**added, "clock_calls": added["clock_calls"] + looks, "spans": ended, "lines": lines.a_request}
 
 
-def _counts(bench: Bench) -> dict[str, int]:
+def _counts(bench: Bench, repeats: int) -> dict[str, int]:
     for _ in range(WARM_UP_REQUESTS):
         bench.ask()
     gc.collect()
@@ -208,7 +287,9 @@ def _counts(bench: Bench) -> dict[str, int]:
         calls = _least(lambda: _count_calls(bench))
         return {
             "opcodes": _least(lambda: {"opcodes": _count_opcodes(bench)})["opcodes"],
+            **({"allocations": min(_count_allocations(bench) for _ in range(repeats))} if repeats else {}),
             "peak_bytes": _peak_bytes(bench),
+            "sql_statements": bench.count_statements(),
             **calls,
         }
     finally:
@@ -235,6 +316,32 @@ def _count_opcodes(bench: Bench) -> int:
     finally:
         sys.settrace(None)
     return executed
+
+
+def _count_allocations(bench: Bench) -> int:
+    """Count new blocks of memory, by how many there are from one instruction of the interpreter to the next.
+
+    What an instruction takes and gives back is not seen: this is the least that was allocated, and always the same.
+    """
+    allocated = last = 0
+    blocks = sys.getallocatedblocks
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal allocated, last
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        now = blocks()
+        if now > last:
+            allocated += now - last
+        last = now
+        return trace
+
+    last = blocks()
+    sys.settrace(trace)
+    try:
+        bench.ask()
+    finally:
+        sys.settrace(None)
+    return allocated
 
 
 def _count_calls(bench: Bench) -> Mapping[str, int]:
