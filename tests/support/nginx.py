@@ -23,7 +23,7 @@ OPS = Path(__file__).parents[2] / "ops" / "nginx"
 START_SECONDS = 30.0
 RELOAD_SECONDS = 10.0
 # Debian has it where only root looks.
-_SEARCHED = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+_SEARCHED_AS_WELL = ("/usr/sbin", "/usr/local/sbin")
 _SERVER = re.compile(r"^ *server .*;$", re.MULTILINE)
 _LISTEN = "listen 8080;"
 _ACCESS_LOG = "access_log /dev/stdout json;"
@@ -31,7 +31,7 @@ _ACCESS_LOG = "access_log /dev/stdout json;"
 
 def find_nginx() -> str | None:
     """Return the path of the command, None where there is none."""
-    return shutil.which("nginx", path=_SEARCHED)
+    return shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_SEARCHED_AS_WELL)))
 
 
 def decide_nginx(*, required: bool, find: Callable[[], str | None] = find_nginx) -> PrometheusDecision:
