@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.form import is_nightly
+from tests.e2e.report import PATH, Ended, Report, Step
 from tests.e2e.stack import Stack
 from tests.support.engine import in_ci
 from tests.support.nginx import decide_nginx
@@ -21,6 +22,7 @@ HERE = Path(__file__).parent
 ORDER = ("test_nginx", "test_traffic", "test_database", "test_rolling", "test_kill", "test_versions", "test_soak")
 
 DECISIONS = pytest.StashKey[list[PrometheusDecision]]()
+REPORT = pytest.StashKey[Report]()
 # The first step pays for the start of everything; the last ones may be long in the nightly form.
 STEP_SECONDS, NIGHTLY_STEP_SECONDS = 300, 1800
 
@@ -59,6 +61,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
     for decision in terminalreporter.config.stash.get(DECISIONS, []):
         if decision.note:
             terminalreporter.write_line(decision.note, yellow=True)
+    if report := terminalreporter.config.stash.get(REPORT, None):
+        path = report.write(PATH, heading=_heading(), ended=_ended(terminalreporter))
+        terminalreporter.write_line(f"report: {path}")
+
+
+def _heading() -> str:
+    return f"End to end, {'nightly' if is_nightly(os.environ) else 'short'} form"
+
+
+def _ended(reporter: pytest.TerminalReporter) -> dict[str, Ended]:
+    """Return how each step ended, by its name."""
+    ended: dict[str, Ended] = {}
+    for outcome in ("passed", "failed", "error"):
+        for done in reporter.stats.get(outcome, []):
+            ended[done.location[2]] = Ended(outcome, done.duration, done.longreprtext)
+    return ended
 
 
 def _decisions(config: pytest.Config) -> list[PrometheusDecision]:
@@ -80,9 +98,15 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(autouse=True)
-def whole_stack(request: pytest.FixtureRequest, stack: Stack) -> Iterator[None]:
-    """Begin each step with everything in place, and leave it so, whatever the step before has left behind."""
+def step(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Step]:
+    """Begin each step with everything in place, and leave it so; what it says, and its charts, go into the report."""
+    said = len(stack.said)
+    report = request.config.stash.setdefault(REPORT, Report())
+    mine = report.begin(request.node.name, (request.function.__doc__ or "").strip())
     stack.mend()
     stack.say(f"--- {request.node.name}")
-    yield
-    stack.mend()
+    yield mine
+    try:
+        stack.mend()
+    finally:
+        mine.said += stack.said[said:]

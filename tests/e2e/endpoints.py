@@ -17,8 +17,8 @@ from tests.support.nginx import Nginx
 
 # The faster clock's five seconds of ops/kubernetes would be less; four times a second is enough, arbitrary.
 PERIOD_SECONDS = 0.25
-# The failureThreshold of ops/kubernetes, for a replica that does not answer in time: it may be busy. One that says
-# itself that it is not ready is taken out at once, as Kubernetes takes out what it ends, without asking.
+# A replica that does not answer in time may be busy, and is asked here twenty times as often as by ops/kubernetes: it
+# is taken out at the third time in a row. One that says itself that it is not ready is taken out at once.
 MOST_UNANSWERED = 3
 
 
