@@ -183,6 +183,7 @@ async def test_the_bucket_is_made_for_the_backend(project: Project, s3_endpoint:
         aws_endpoint_url_s3=s3_endpoint, images_bucket=environ["IMAGES_BUCKET"], aws_region=environ["AWS_REGION"]
     )
     assert f"{address.scheme}://{address.netloc}" == environ["AWS_ENDPOINT_URL_S3"]
+    assert environ["AWS_REGION"] == "us-east-1"  # where a bucket is whose request names no region
 
     async with httpx.AsyncClient(base_url=s3_endpoint, trust_env=False) as client:
         answers = [await client.request(method, address.path) for _ in range(2)]
