@@ -104,15 +104,21 @@ def judge(change: Bounds, control: Bounds, *, tolerance: float = TOLERANCE) -> V
     return "pass" if change.high <= 1 + tolerance else "undecided"
 
 
-def compare(base: Path, *, extra_share: float = 0.0, measure: Callable[..., Blocks] | None = None) -> Comparison:
-    """Compare this tree with the sources in ``base``; add processes for as long as nothing can be said."""
+def compare(
+    base: Path,
+    *,
+    extra_share: float = 0.0,
+    most: int = MOST_PROCESSES,
+    measure: Callable[..., Blocks] | None = None,
+) -> Comparison:
+    """Compare this tree with the sources in ``base``; add processes, up to ``most``, while nothing can be said."""
     taken: list[Blocks] = []
     draw = random.Random(0)  # the same bounds from the same times
     while True:
         wanted = FEWEST_PROCESSES if not taken else len(taken) + 2
         taken += [(measure or _measure)(base, extra_share, seed=seed) for seed in range(len(taken), wanted)]
         comparison = _compared(taken, draw)
-        if comparison.verdict in ("pass", "fail") or len(taken) >= MOST_PROCESSES:
+        if comparison.verdict in ("pass", "fail") or len(taken) >= most:
             return comparison
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from tests.overhead.paired import TOLERANCE, Comparison, base_commit, compare, sources_of
+from tests.overhead.paired import FEWEST_PROCESSES, TOLERANCE, Comparison, base_commit, compare, sources_of
 from tests.perf.conftest import Figures, mark_unfit
 
 from prethrift_backend.contracts import load_overhead
 
 SOURCES = Path(__file__).parents[2] / "src"
 UNCHANGED_RUNS, SLOWER_RUNS = 20, 5
-FEWER_RUNS = 3  # of unchanged code under load, in every run of the session `perf`
+FEWER_RUNS = 2  # of unchanged code under load, short ones, in every run of the session `perf`
 EXTRA = 0.05
 # Writes to more memory than the caches hold, all the time; ends by itself after five minutes.
 LOAD = """
@@ -86,10 +86,11 @@ def _load() -> Iterator[None]:
             process.wait()
 
 
+@pytest.mark.timeout(600)  # the load takes both cores, and others may want them as well
 def test_unchanged_code_does_not_fail_under_load() -> None:
-    """With other work on both cores unchanged code passes, or the machine is said to be unfit; it never fails."""
+    """With other work on both cores unchanged code passes, or nothing can be said; it never fails."""
     with _load():
-        verdicts = [_told(compare(SOURCES)) for _ in range(FEWER_RUNS)]
+        verdicts = [_told(compare(SOURCES, most=FEWEST_PROCESSES)) for _ in range(FEWER_RUNS)]
 
     assert "fail" not in verdicts
 
