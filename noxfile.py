@@ -81,8 +81,10 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def perf(session: nox.Session) -> None:
-    """Measure what has a limit: recall, start, event loop, telemetry; prints a table, keeps build/perf.json."""
-    run_pytest(session, "tests/perf", "-m", "not bench and not gates", "--benchmark-enable")
+    """Measure what has a limit; prints one table, keeps it in build/perf.json and build/benchmark.json."""
+    (ROOT / "build").mkdir(exist_ok=True)  # pytest-benchmark opens its file at once
+    store = ["--benchmark-enable", "--benchmark-quiet", f"--benchmark-json={ROOT / 'build' / 'benchmark.json'}"]
+    run_pytest(session, "tests/perf", "-m", "not bench and not gates", *store)
 
 
 @nox.session
