@@ -29,8 +29,8 @@ run: setup ## serve the sample catalogue on port 8000 (another: make run PORT=80
 test: setup ## run all the tests
 	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz perf corpus integration e2e
 
-check: setup ## lint, types, the layers, and the contracts
-	@$(BIN)/nox -s lint typecheck imports contracts
+check: setup ## lint, types, the layers, the contracts, and the site of the documentation
+	@$(BIN)/nox -s lint typecheck imports contracts docs
 
 docs: setup ## write what the README takes from the code, the reference of the contracts, and the dashboards
 	@$(BIN)/python scripts/write_settings

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent
 BIN = ROOT / ".venv" / "bin"
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "typecheck", "imports", "unit", "fuzz", "perf", "corpus", "integration", "e2e"]
+nox.options.sessions = ["lint", "typecheck", "imports", "docs", "unit", "fuzz", "perf", "corpus", "integration", "e2e"]
 nox.options.stop_on_first_error = True
 
 
@@ -55,6 +55,12 @@ def contracts(session: nox.Session) -> None:
     run(session, "prethrift-backend", "contracts", "fmt", "--check")
     run(session, "prethrift-backend", "contracts", "lint", "--fail-on", "warning")
     run(session, "python", "scripts/write_dashboards", "--check")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Make the documentation a site, build/site; a link that leads nowhere is an error."""
+    run(session, "sphinx-build", "-q", "-E", "-W", "--keep-going", "docs", "build/site")
 
 
 @nox.session
