@@ -22,7 +22,7 @@ from tests.support.capacity_inputs import (
     measure,
     objectives,
 )
-from tests.support.capacity_probes import REMOTE, ProbeCount, Reading, count_probes, intervals
+from tests.support.capacity_probes import REMOTE, Outage, ProbeCount, Reading, count_probes, intervals
 
 from prethrift_backend.contracts import load_metrics
 from prethrift_backend.stores._database_probe import RENEWAL_SECONDS
@@ -42,16 +42,18 @@ GRPC_BYTES = 4 * MIB
 # Two numbers of different runs agree within this share; times, ids and versions are of different lengths.
 TOLERANCE = 0.08
 WARM_SECONDS, END_SECONDS = 30, 90
+OUTAGE_END_SECONDS = 60
 
 Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Simulated replicas: all started at once and asked all the time, and started one after the other, not asked."""
+    """Simulated replicas: all started at once and asked all the time; started apart; and these with an outage."""
 
     at_once: ProbeCount
-    staggered: ProbeCount
+    apart: ProbeCount
+    after_outage: ProbeCount
 
 
 def simulate(replicas: int = REPLICAS) -> Counts:
@@ -59,9 +61,11 @@ def simulate(replicas: int = REPLICAS) -> Counts:
     chance = random.Random(2)
     files = deployed()
     reading = Reading((files.ready_seconds, files.health_scrape_seconds))
+    apart = [5 * chance.random() for _ in range(replicas)]
     return Counts(
         count_probes([0.0] * replicas, until_seconds=END_SECONDS + 5, reading=reading),
-        count_probes([5 * chance.random() for _ in range(replicas)], until_seconds=END_SECONDS + 5),
+        count_probes(apart, until_seconds=END_SECONDS + 5),
+        count_probes(apart, until_seconds=END_SECONDS + 5, outage=Outage(WARM_SECONDS, OUTAGE_END_SECONDS)),
     )
 
 
@@ -160,17 +164,21 @@ def _log_rows(inputs: Inputs) -> Iterator[Row]:
 
 
 def _probe_rows(counts: Counts, files: Deployed) -> Iterator[Row]:
-    yield "check", "by the formula", "simulated", "busiest second of a start at once", "busiest second, started apart"
-    yield "---", "---", "---", "---", "---"
+    yield "checks a second", "by the formula", "simulated", "busiest: start at once", "started apart", "after an outage"
+    yield ("---",) * 6
     for name, seconds in intervals().items():
         simulated = counts.at_once.per_second(name, WARM_SECONDS, END_SECONDS)
-        peaks = counts.at_once.peak(name, 0, END_SECONDS), counts.staggered.peak(name, WARM_SECONDS, END_SECONDS)
+        peaks = (
+            counts.at_once.peak(name, 0, END_SECONDS),
+            counts.apart.peak(name, WARM_SECONDS, END_SECONDS),
+            counts.after_outage.peak(name, OUTAGE_END_SECONDS, END_SECONDS),
+        )
         yield f"`{name}`", _number(REPLICAS / seconds), _number(simulated), *map(_number, peaks)
     reads = REPLICAS * (1 / files.ready_seconds + 1 / files.health_scrape_seconds)
     answers = counts.at_once.answers / (END_SECONDS + 5)
     runs = reads * len(REMOTE)
-    yield "questions that were answered", _number(reads), _number(answers), "", ""
-    yield "runs, if each question had the checks run", _number(runs), "not simulated", "", ""
+    yield "questions that were answered", _number(reads), _number(answers), "", "", ""
+    yield "runs, if each question had the checks run", _number(runs), "not simulated", "", "", ""
 
 
 def _connection_rows(files: Deployed) -> Iterator[Row]:

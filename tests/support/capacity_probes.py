@@ -7,10 +7,12 @@ a check takes as long as it is told. An hour of a thousand replicas needs no hou
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import selectors
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -59,12 +61,27 @@ class Reading:
     every_seconds: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class Outage:
+    """When the database refuses, in seconds of the virtual clock; never, unless it is said."""
+
+    begin: float = float("inf")
+    end: float = float("inf")
+
+
 @dataclass
 class ProbeCount:
     """What happened: runs of each check by the second, and questions that were answered."""
 
     runs: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in REMOTE})
     answers: int = 0
+    outage: Outage = field(default_factory=Outage)
+
+    def note(self, name: str, at_seconds: float) -> None:
+        """Count a run; raise ConnectionRefusedError where the database is asked while it is away."""
+        self.runs[name][int(at_seconds)] += 1
+        if name != "s3" and self.outage.begin <= at_seconds < self.outage.end:
+            raise ConnectionRefusedError("the simulated database is away")
 
     def per_second(self, name: str, begin: int, end: int) -> float:
         """Return the mean runs of a check a second between two seconds."""
@@ -91,12 +108,26 @@ def _registrations() -> dict[str, Any]:
     return {found.name: found for found in _register_checks(unused, unused, NullEmbeddings()) if found.name in REMOTE}
 
 
-def count_probes(starts: Sequence[float], *, until_seconds: float, reading: Reading | None = None) -> ProbeCount:
+def count_probes(
+    starts: Sequence[float], *, until_seconds: float, reading: Reading | None = None, outage: Outage | None = None
+) -> ProbeCount:
     """Run a replica from each of ``starts`` on, all on one virtual clock, and count."""
-    count = ProbeCount()
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    count = ProbeCount(outage=outage or Outage())
+    with _silence(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(_run(starts, until_seconds, reading or Reading(), count))
     return count
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the engines from logging: a thousand of them tell of each change."""
+    logger = logging.getLogger("prethrift_backend.health")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 async def _run(starts: Sequence[float], until_seconds: float, reading: Reading, count: ProbeCount) -> None:
@@ -120,7 +151,7 @@ def _engine(count: ProbeCount, draw: Callable[[], float]) -> HealthEngine:
     for name, found in _registrations().items():
         registry.register(
             name,
-            partial(_check, count.runs[name]),
+            partial(_check, name, count),
             critical=found.critical,
             interval_seconds=found.interval_seconds,
             timeout_seconds=found.timeout_seconds,
@@ -130,8 +161,8 @@ def _engine(count: ProbeCount, draw: Callable[[], float]) -> HealthEngine:
     return HealthEngine(registry, clock=now, time_of_day=now, draw=draw)
 
 
-async def _check(runs: Counter[int]) -> None:
-    runs[int(asyncio.get_running_loop().time())] += 1
+async def _check(name: str, count: ProbeCount) -> None:
+    count.note(name, asyncio.get_running_loop().time())
     await asyncio.sleep(CHECK_SECONDS)
 
 

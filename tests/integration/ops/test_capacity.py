@@ -20,6 +20,7 @@ from tests.support.capacity_inputs import Inputs, deployed, measure
 from tests.support.capacity_probes import Reading, count_probes, intervals
 
 from prethrift_backend.contracts import load_metrics
+from prethrift_backend.verify.promql.rule_files import read_rule_file
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,22 @@ def test_jitter_flattens_what_began_at_once(counts: Counts) -> None:
     """Every check runs once in the first second; a minute later no second has more than twice the mean."""
     assert counts.at_once.peak("database", 0, 1) == REPLICAS
     assert counts.at_once.peak("database", 60, 90) < 2 * REPLICAS / intervals()["database"]
+
+
+def test_a_database_that_returns_is_not_stormed(counts: Counts) -> None:
+    """In the busiest second after an outage the check asks at most three times as often as it does on average."""
+    peak = counts.after_outage.peak("database", 60, 90)
+
+    assert peak <= 3 * REPLICAS / intervals()["database"]
+    assert counts.after_outage.runs["pgvector"][45] == 0  # what depends on it is not asked meanwhile
+
+
+def test_what_is_recorded_does_not_grow_with_the_replicas() -> None:
+    """Every recorded series is of a job as a whole: nothing in its rule keeps the instances apart."""
+    rules = list(read_rule_file(PAGE.parents[1] / "ops/prometheus/rules/recording.yml").rules)
+
+    assert rules
+    assert [rule.name for rule in rules if not rule.name.startswith("job:") or "instance" in rule.text] == []
 
 
 def test_who_asks_costs_the_database_nothing() -> None:
