@@ -115,6 +115,12 @@ def gates(session: nox.Session) -> None:
 
 
 @nox.session
+def scale(session: nox.Session) -> None:
+    """Measure how the telemetry's cost grows with routes, series, load and depth; writes docs/performance.md anew."""
+    run(session, "python", "-m", "tests.perf.scale", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure over 100,000 items: takes long, and CI does not run it."""
     run_pytest(session, "tests/perf", "-m", "bench", "--benchmark-enable", "--timeout=3600")
