@@ -19,7 +19,7 @@ from typing import Final
 
 from tests.overhead.race import ROOT
 
-FEW, MANY = 100, 500
+FEW, MANY = 50, 250
 _RUN_SECONDS: Final = 600
 _TOTAL: Final = re.compile(r"^(?:summary|totals): (\d+)$", re.MULTILINE)
 
