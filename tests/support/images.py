@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,10 @@ BASE_VARIABLE = "PRETHRIFT_TEST_PYTHON_IMAGE"
 WHEELS = ROOT / "build" / "wheels"
 EXTRAS = "embeddings,grpc"
 BUILD_SECONDS = 900
-READY_SECONDS = 120.0
+# Arbitrary, and the same each time if it is free: it is in an argument of the build, and the engine takes the layer of
+# the dependencies from its cache only when the arguments are the same.
+_WHEELS_PORT = 47853
+READY_SECONDS = 240.0
 # As in ops/kubernetes; the check of memory is degraded from 85 % of it.
 SERVER_MEMORY = "2g"
 MIGRATION_MEMORY = "256m"
@@ -81,7 +85,7 @@ class BuiltImage:
 def build_image(base: str) -> BuiltImage:
     """Build it, with every package from a folder that is filled first."""
     _download(WHEELS)
-    port = free_port()
+    port = _wheels_port()
     server = [sys.executable, "-m", "http.server", str(port), "--bind", LOOPBACK, "--directory", str(WHEELS)]
     with ServerProcess(server) as wheels:
         wheels.wait_for_http(f"http://{LOOPBACK}:{port}/", 30.0)
@@ -89,6 +93,16 @@ def build_image(base: str) -> BuiltImage:
     with contextlib.closing(docker.from_env()) as client:
         image = client.images.get(IMAGE)
         return BuiltImage(image.attrs, tuple(layer["Size"] for layer in image.history()))
+
+
+def _wheels_port() -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind((LOOPBACK, _WHEELS_PORT))
+        except OSError:
+            return free_port()
+    return _WHEELS_PORT
 
 
 def _download(folder: Path) -> None:

@@ -36,6 +36,8 @@ ROOT = Path(__file__).parents[3]
 USER = "10001"
 STOP_SECONDS = 45  # as in ops/kubernetes
 
+pytestmark = pytest.mark.timeout(900)  # whichever test comes first builds the image
+
 
 @pytest.fixture(scope="module")
 def image(image_tools: None, record_image: list[str]) -> BuiltImage:
@@ -91,7 +93,6 @@ def running(environ: dict[str, str]) -> Iterator[Container]:
         yield container
 
 
-@pytest.mark.timeout(900)
 def test_the_image_starts_as_a_user_without_rights(image: BuiltImage) -> None:
     """Its user is a number that is not root's; what it runs is the server, what it asks for health is the command."""
     configuration = image.configuration
@@ -107,7 +108,6 @@ def test_the_image_says_nothing_of_the_machine_that_built_it(image: BuiltImage) 
     assert not [line for line in image.configuration["Env"] if line.startswith("PIP_")]
 
 
-@pytest.mark.timeout(300)
 def test_it_serves_on_real_parts(running: Container) -> None:
     """A garment is taken in, its picture stored, and found by words, by the models in the image."""
     picture = BytesIO()
@@ -168,7 +168,6 @@ def test_there_is_no_installer_in_it(running: Container) -> None:
     assert status != 0, output
 
 
-@pytest.mark.timeout(120)
 def test_sigterm_ends_it_in_order(environ: dict[str, str]) -> None:
     """The first process of the container hears it: it drains, closes and ends with status 0."""
     with run_container(environ) as container:
