@@ -18,18 +18,22 @@ _NO_METADATA: Final = {"Date": None, "Creator": None}
 
 def draw(axis: Axis, points: Sequence[Point]) -> str:
     """Return the plot as SVG."""
-    # Identifiers from a word of ours and text as text: nothing depends on the day, the machine or its fonts.
-    with mpl.rc_context(
-        {"svg.hashsalt": "scale", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 9}
-    ):
+    with mpl.rc_context():
+        _set_style()
         picture = Picture(figsize=(9, 3.2), layout="constrained")
         FigureCanvasSVG(picture)
         for panel, is_time in zip(picture.subplots(1, 2), (False, True), strict=True):
             _plot(panel, axis, points, [figure for figure in axis.figures if figure.is_time == is_time])
-            panel.set_title("CPU time, of one machine" if is_time else "counts, the same on every run")
+            panel.set_title("CPU time, of one machine" if is_time else "counts, whatever the load")
         text = io.StringIO()
         picture.savefig(text, format="svg", metadata=_NO_METADATA)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+
+def _set_style() -> None:
+    """Let nothing depend on the day, the machine, its fonts or its user: identifiers from a word, text as text."""
+    mpl.rcdefaults()
+    mpl.rcParams.update({"svg.hashsalt": "scale", "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 9})
 
 
 def _plot(panel: Axes, axis: Axis, points: Sequence[Point], figures: Sequence[Figure]) -> None:

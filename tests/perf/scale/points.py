@@ -12,7 +12,7 @@ Shape: TypeAlias = Literal["flat", "linear"]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What was measured at one size: counts are the same on every run, times are the machine's."""
+    """What was measured at one size: counts are nearly the same on every run, times are the machine's."""
 
     size: int
     figures: Mapping[str, float]
