@@ -42,13 +42,13 @@ class Kind(NamedTuple):
 
 
 MIX: Final = (
-    Kind("item", 600, 200),
-    Kind("search", 200, 200),
+    Kind("item", 700, 200),
+    Kind("search", 100, 200),
     Kind("picture", 40, 200),
     Kind("mistake", 70, 422),
-    Kind("nothing", 80, 404),
-    Kind("add", 5, 201),
-    Kind("visual", 5, 200),
+    Kind("nothing", 84, 404),
+    Kind("add", 3, 201),
+    Kind("visual", 3, 200),
 )
 STATUSES: Final = {kind.name: kind.status for kind in MIX}
 
