@@ -20,7 +20,7 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ServerProcess
 
 _NOT_RUN = re.compile(r"^<!-- not run: (\S.*) -->$")
-_START_SECONDS = 300
+_START_SECONDS = 480
 _STOP_SECONDS = 60
 # `make run` sets up first, which is not the walk's to do again; a test holds that this is what it runs.
 _MAKE_RUN = ("make run", "prethrift-backend dev")

@@ -22,7 +22,7 @@ OTHERS = ("settings", "logging", "tracing", "metrics", "errors", "security", "de
 PORTS = (8000, 4318, 4317, 9090, 9093)
 
 # The walk waits for models to load and an alert to fire, twice.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
