@@ -10,7 +10,7 @@ from tests.overhead.paired import Bounds
 from prethrift_backend.contracts import load_overhead
 
 # What one machine differs from the next: a figure that is measured fails where its lower bound is over by more.
-ALLOWANCE = 0.1
+ALLOWANCE = 0.25
 _HEAD = ("feature", "cost", "", "budget", "used", "")
 
 
