@@ -114,7 +114,7 @@ def test_the_scrapes_are_those_of_prometheus(overlay: Manifests) -> None:
         relabeling["replacement"]: (end["path"], end["interval"], end["scrapeTimeout"])
         for end in spec["podMetricsEndpoints"]
         for relabeling in end["relabelings"]
-        if relabeling["targetLabel"] == "job"
+        if relabeling.get("targetLabel") == "job"
     }
 
     assert ours == {
@@ -123,6 +123,14 @@ def test_the_scrapes_are_those_of_prometheus(overlay: Manifests) -> None:
     }
     assert {spec["sampleLimit"]} == {scrape["sample_limit"] for scrape in SCRAPES if "sample_limit" in scrape}
     assert load_metrics().scrape.job in ours  # type: ignore[union-attr]  # the contract has the line
+
+
+def test_the_labels_of_a_target_are_those_that_queries_ask_for(overlay: Manifests) -> None:
+    """Dashboards choose by `environment`; the operator's `endpoint`, which would hide our own, is taken away."""
+    environment = overlay.configuration["ENVIRONMENT"]
+    for end in overlay.only("PodMonitor")["spec"]["podMetricsEndpoints"]:
+        assert {"targetLabel": "environment", "replacement": environment} in end["relabelings"]
+        assert {"action": "labeldrop", "regex": "endpoint"} in end["relabelings"]
 
 
 def test_each_scrape_has_the_token_that_its_path_asks_for(overlay: Manifests) -> None:
