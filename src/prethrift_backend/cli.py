@@ -75,6 +75,9 @@ def _make_parser(*, with_contracts: bool = False) -> argparse.ArgumentParser:
     _add(commands, serve, "serve", "serve with the settings of the environment")
     dev = _add(commands, develop, "dev", "serve a sample catalogue on an embedded PostgreSQL and a local S3")
     dev.add_argument("--data-dir", type=Path, help="the folder for the data; without it, one in your data directory")
+    dev.add_argument(
+        "--garments", type=int, metavar="N", help="take in the first N of the sample garments: sooner on a slow machine"
+    )
     _add(commands, migrate, "migrate", "bring the database's tables up to date; safe when several start at once")
     probe = _add(commands, show_health, "health", "ask a running server for its health", epilog=_HEALTH_EPILOG)
     probe.add_argument("url", metavar="URL", nargs="?", help="default: http://127.0.0.1:$PORT/health")
@@ -147,7 +150,7 @@ def develop(arguments: argparse.Namespace) -> None:
             file=sys.stderr,
         )
         sys.exit(_CONFIGURATION_STATUS)
-    stack.run(arguments.data_dir)
+    stack.run(arguments.data_dir, garments=arguments.garments)
 
 
 def migrate(_arguments: argparse.Namespace) -> None:

@@ -34,6 +34,8 @@ from prethrift_backend.stores import ImageStore, Postgres
 from prethrift_backend.stores.migrations import migrate
 
 _POLL_SECONDS = 0.05
+# The red hat that the announcement shows is among them.
+_FEWEST_GARMENTS = 40
 _MODELS_SECONDS = 120.0  # arbitrary: several times what a slow disk was seen to need
 
 
@@ -45,23 +47,29 @@ def development_models() -> dict[str, str]:
     }
 
 
-def run(folder: Path | None) -> None:
+def run(folder: Path | None, *, garments: int | None = None) -> None:
     """Start the stack, serve until Ctrl-C or SIGTERM, and stop all of it.
+
+    Of the sample catalogue the first ``garments`` are taken in, or all of them.
 
     Raises:
         ConfigurationError: a setting is wrong, or the port is in use.
-        DevstackError: the data folder, the database or the local S3 cannot be used.
+        DevstackError: the number of garments is not one there can be, or the data folder, the database or the local S3
+            cannot be used.
     """
+    count = SAMPLE_COUNT if garments is None else garments
+    if not _FEWEST_GARMENTS <= count <= SAMPLE_COUNT:
+        raise DevstackError(f"--garments {count} cannot be: give a number from {_FEWEST_GARMENTS} to {SAMPLE_COUNT}")
     # The address first: nobody wants to hear after a minute of filling that the port is in use.
     sock = listen(load_settings(overrides={"environment": "development"}))
     # Either exception comes when the end was asked for during the start; everything was closed on the way out.
     ended = suppress(KeyboardInterrupt, asyncio.CancelledError)
     with sock, DataFolder(folder or default_folder()) as data, ended:
-        asyncio.run(_serve(data, sock, Narrator()))
+        asyncio.run(_serve(data, sock, Narrator(), count))
     Narrator().say("==> stopped")
 
 
-async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator) -> None:
+async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator, count: int) -> None:
     _stop_on_sigterm()
     async with AsyncExitStack() as stack:
         with narrator.step(f"starting PostgreSQL with pgvector and a local S3 in {data.path}"):
@@ -71,7 +79,7 @@ async def _serve(data: DataFolder, sock: socket.socket, narrator: Narrator) -> N
         parts = await stack.enter_async_context(_open_parts(settings))
         with narrator.step("bringing the database's tables up to date"):
             await migrate(postgres.url)
-        await _fill(parts, narrator)
+        await _fill(parts, narrator, count)
         telemetry = configure(settings)
         stack.push_async_callback(telemetry.aclose)
         server = make_server(build(settings, overrides=parts.as_overrides(telemetry)))
@@ -144,11 +152,11 @@ async def _open_parts(settings: Settings) -> AsyncIterator[_Parts]:
         yield _Parts(postgres, images, embeddings)
 
 
-async def _fill(parts: _Parts, narrator: Narrator) -> None:
+async def _fill(parts: _Parts, narrator: Narrator, count: int) -> None:
     catalogue = CatalogueService(parts.postgres, parts.images, parts.embeddings)
-    numbers = await missing_samples(catalogue, SAMPLE_COUNT)
+    numbers = await missing_samples(catalogue, count)
     if not numbers:
-        narrator.say(f"==> the sample catalogue of {SAMPLE_COUNT} garments is there")
+        narrator.say(f"==> the sample catalogue of {count} garments is there")
         return
     with narrator.step("loading the embedding models"):
         await _wait_for_models(parts)
