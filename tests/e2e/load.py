@@ -158,29 +158,32 @@ class Load:
         return self.answers
 
     async def _send_all(self) -> None:
-        connector = aiohttp.TCPConnector(limit=_MOST_OPEN)
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        # A kept connection may be closed by nginx, which reloads, in the moment in which a request leaves. As browsers
+        # do, the client then asks again; where that might do something twice it takes a new connection from the start.
         async with (
-            aiohttp.ClientSession(self._url, connector=connector, timeout=timeout, trust_env=False) as session,
+            _session(self._url, force_close=False) as kept,
+            _session(self._url, force_close=True) as fresh,
             asyncio.TaskGroup() as under_way,
         ):
             for planned in self._planned:
                 await asyncio.sleep(self.started_at + planned.due_seconds - time.monotonic())
                 if self._stopped.is_set():
                     break
-                under_way.create_task(self._send(session, planned))
+                sessions = (kept, fresh) if planned.method == "GET" else (fresh,)
+                under_way.create_task(self._send(sessions, planned))
 
-    async def _send(self, session: aiohttp.ClientSession, planned: Planned) -> None:
+    async def _send(self, sessions: Sequence[aiohttp.ClientSession], planned: Planned) -> None:
         sent_at = time.monotonic()
-        status, trace_id, error = 0, "", ""
-        try:
-            async with session.request(
-                planned.method, planned.path, headers=_headers(planned), data=self._body(planned)
-            ) as response:
-                await response.read()
-                status, trace_id = response.status, response.headers.get("X-Trace-Id", "")
-        except (aiohttp.ClientError, TimeoutError) as failed:
-            error = repr(failed)
+        status, trace_id, errors = 0, "", list[str]()
+        for session in sessions:
+            try:
+                status, trace_id = await self._ask(session, planned)
+                break
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as lost:
+                errors.append(repr(lost))
+            except (aiohttp.ClientError, TimeoutError) as failed:
+                errors.append(repr(failed))
+                break
         self.answers.append(
             Answer(
                 request_id=planned.request_id,
@@ -191,12 +194,25 @@ class Load:
                 status=status,
                 is_right=status == STATUSES[planned.kind],
                 trace_id=trace_id,
-                error=error,
+                error="" if status else errors[-1],
+                is_repeated=len(errors) > (not status),
             )
         )
 
+    async def _ask(self, session: aiohttp.ClientSession, planned: Planned) -> tuple[int, str]:
+        body = self._body(planned)
+        async with session.request(planned.method, planned.path, headers=_headers(planned), data=body) as response:
+            await response.read()
+            return response.status, response.headers.get("X-Trace-Id", "")
+
     def _body(self, planned: Planned) -> aiohttp.FormData | None:
         return None if planned.picture is None else self._forms[planned.picture].data(planned.kind)
+
+
+def _session(url: str, *, force_close: bool) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=_MOST_OPEN, force_close=force_close)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    return aiohttp.ClientSession(url, connector=connector, timeout=timeout, trust_env=False)
 
 
 def _headers(planned: Planned) -> dict[str, str]:

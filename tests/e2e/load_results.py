@@ -12,7 +12,8 @@ from dataclasses import dataclass
 class Answer:
     """What came of one request; ``status`` is 0 where no answer came, and ``error`` says why.
 
-    ``sent_at`` is of the monotonic clock; ``late_seconds`` is how long after its time it left.
+    ``sent_at`` is of the monotonic clock; ``late_seconds`` is how long after its time it left. With
+    ``is_repeated`` its kept connection was closed as it left, and it was sent a second time over a new one.
     """
 
     request_id: str
@@ -24,6 +25,7 @@ class Answer:
     is_right: bool
     trace_id: str
     error: str = ""
+    is_repeated: bool = False
 
     @property
     def ended_at(self) -> float:
@@ -66,7 +68,8 @@ def summary(answers: Sequence[Answer]) -> str:
     return (
         f"{len(answers)} requests, {rate(answers):.1f} a second; median {quantile(times, 0.5):.0f} ms, "
         f"p99 {quantile(times, 0.99):.0f} ms, longest {max(times, default=math.nan):.0f} ms; "
-        f"{len(failures(answers))} failed; left late at p99 by "
+        f"{len(failures(answers))} failed, "
+        f"{sum(answer.is_repeated for answer in answers)} sent again over a new connection; left late at p99 by "
         f"{1000 * quantile([answer.late_seconds for answer in answers], 0.99):.0f} ms"
     )
 
