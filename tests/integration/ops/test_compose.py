@@ -170,8 +170,10 @@ def test_the_collector_exports_to_jaeger_alone(project: Project) -> None:
     assert over["service"]["pipelines"].keys() <= given["service"]["pipelines"].keys()
     assert used == {"otlp/jaeger", "debug", "datadog/connector"}
     assert pipelines["traces"]["exporters"] == ["otlp/jaeger"]
-    needed = set(re.findall(r"\$\{env:(\w+)\}", text)) - EMPTY_NAMES
-    assert needed <= _service(project, "otel-collector")["environment"].keys()
+    environ = _service(project, "otel-collector")["environment"]
+    assert set(re.findall(r"\$\{env:(\w+)\}", text)) - EMPTY_NAMES <= environ.keys()
+    # The collector checks every exporter's settings, used or not: a key of Datadog's has to look like one.
+    assert re.fullmatch("[0-9a-fA-F]{32}", environ["DD_API_KEY"])
 
 
 async def test_the_bucket_is_made_for_the_backend(project: Project, s3_endpoint: str) -> None:
