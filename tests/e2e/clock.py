@@ -59,7 +59,8 @@ def write_prometheus(folder: Path, *, targets: Sequence[str], alertmanager: str)
     configuration = with_faster_clock(yaml.safe_load((source / "prometheus.yml").read_text()))
     configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     for job in configuration["scrape_configs"]:
-        job["static_configs"] = [{"targets": list(targets), "labels": {"environment": "staging"}}]
+        # Of staging nobody would be paged.
+        job["static_configs"] = [{"targets": list(targets), "labels": {"environment": "production"}}]
     for name in configuration["rule_files"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(yaml.safe_dump(with_faster_clock(yaml.safe_load((source / name).read_text()))))

@@ -49,8 +49,11 @@ def _firing() -> Iterator[Labels]:
 
 
 def _labels(name: str) -> Labels:
-    """Return the labels of an alert that fires; where there are several, of the one that names its instance."""
-    return max((labels for labels in _firing() if labels["alertname"] == name), key=len)
+    """Return the labels of an alert that fires in production; where there are several, with its instance."""
+    found = max(
+        (labels for labels in _firing() if labels["alertname"] == name), key=lambda labels: "instance" in labels
+    )
+    return {**found, "environment": "production"}
 
 
 @pytest.fixture
@@ -83,10 +86,18 @@ def test_alertmanager_reads_the_file() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("severity", "receiver"), [("critical", "pager"), ("warning", "tickets")])
-def test_severity_leads_to_the_receiver(severity: str, receiver: str) -> None:
-    """Critical calls somebody, a warning is a ticket."""
-    command = ["amtool", "config", "routes", "test", f"--config.file={CONFIGURATION}", f"severity={severity}"]
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (["severity=critical"], "pager"),
+        (["severity=warning"], "tickets"),
+        (["severity=critical", "environment=production"], "pager"),
+        (["severity=critical", "environment=staging"], "tickets"),
+    ],
+)
+def test_severity_leads_to_the_receiver(labels: list[str], receiver: str) -> None:
+    """Critical calls somebody, a warning is a ticket; and nobody gets up for staging."""
+    command = ["amtool", "config", "routes", "test", f"--config.file={CONFIGURATION}", *labels]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.stdout.split() == [receiver]
@@ -134,8 +145,10 @@ def test_targets_that_are_gone_from_discovery_are_one_page(alertmanager: str) ->
 
 
 def test_another_cause_is_not_held_back(alertmanager: str) -> None:
-    """Another instance, another job or another check has its own trouble."""
+    """Another instance, another job, another check or another environment has its own trouble."""
     others = [
+        {**_labels("ServiceUnhealthy"), "environment": "staging"},
+        {**_labels("AvailabilityBudgetBurnSlow"), "environment": "staging"},
         {**_labels("ServiceUnhealthy"), "instance": "b"},
         {**_labels("CheckDegraded"), "check": "s3"},
         {**_labels("SearchErrors"), "job": "other"},

@@ -68,6 +68,15 @@ def test_each_alert_says_whom_it_calls_and_what_is_wrong() -> None:
     assert all({"summary", "description", "runbook_url"} == set(alert.annotations) for alert in alerts)
 
 
+def test_no_sum_mixes_environments() -> None:
+    """Whatever is put together, staging and production stay apart: one Prometheus may watch both."""
+    texts = [rule.text for path in RULES for rule in read_rule_file(path).rules]
+    groupings = [grouping for text in texts for grouping in re.findall(r"\bby \(([^)]+)\)", text)]
+
+    assert groupings
+    assert [grouping for grouping in groupings if "environment" not in grouping.split(", ")] == []
+
+
 def test_the_alerts_have_the_budgets_of_the_objectives() -> None:
     """What recording.yml says in words stands in the thresholds as a number."""
     said = dict(re.findall(r"^# +(\w+) +([\d.]+) %", (OPS / "rules" / "recording.yml").read_text(), re.MULTILINE))

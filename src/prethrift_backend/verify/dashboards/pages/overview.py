@@ -12,7 +12,8 @@ from prethrift_backend.verify.dashboards.model import SELECTOR, UP_WORDS, Page, 
 # The shares of all requests that may fail, or take longer than 0.5 s, as ops/prometheus/rules/recording.yml has them.
 BUDGETS: Final = {"http_errors": 0.001, "http_slow": 0.01}
 _WINDOWS: Final = ("5m", "1h", "6h", "3d")
-_OF_ALL: Final = "Of all instances of the job, whichever are chosen above: the recording rules sum them up."
+_OF_ALL: Final = "Of all instances, whichever are chosen above: the recording rules sum them up, by environment."
+_RECORDED: Final = 'job="$job",environment=~"$environment"'
 
 
 def make_page(contract: MetricsContract) -> Page:
@@ -61,7 +62,8 @@ def _firing() -> Panel:
 
 def _requests(families: Families) -> tuple[Panel, ...]:
     recorded = tuple(
-        Query(f'job:http_errors:ratio_rate{window}{{job="$job"}}', f"over {window}") for window in _WINDOWS[:2]
+        Query(f"job:http_errors:ratio_rate{window}{{{_RECORDED}}}", f"{{{{environment}}}} over {window}")
+        for window in _WINDOWS[:2]
     )
     return (
         families.rate("http_requests_total", "status_code").stacked(),
@@ -78,7 +80,10 @@ def _requests(families: Families) -> tuple[Panel, ...]:
 
 def _burn(rule: str, what: str) -> Panel:
     budget = BUDGETS[rule]
-    queries = (Query(f'job:{rule}:ratio_rate{window}{{job="$job"}} / {budget:g}', window) for window in _WINDOWS)
+    queries = (
+        Query(f"job:{rule}:ratio_rate{window}{{{_RECORDED}}} / {budget:g}", f"{{{{environment}}}} {window}")
+        for window in _WINDOWS
+    )
     return Panel(
         title=f"Budget of requests that {what}, burn rate",
         description=f"The share of requests that {what}, in budgets of {budget:.1%} of all requests: at 1 the budget "
@@ -110,8 +115,7 @@ def memory() -> Panel:
     """Make the panel of the processes' memory, which prometheus_client measures."""
     return Panel(
         title="Memory of the process by instance",
-        description="Resident memory, as prometheus_client reads it; it exports none where several workers share "
-        "their counts.",
+        description="Resident memory, as prometheus_client reads it; of several workers, the sum.",
         unit="bytes",
         queries=(Query(f"sum by (instance) (process_resident_memory_bytes{{{SELECTOR}}})", "{{instance}}"),),
     )
