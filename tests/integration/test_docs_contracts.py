@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "contracts.md").read_text()
 BLOCKS = blocks_of(PAGE)
 WORKFLOW = next(block.text for block in BLOCKS if block.word.endswith("workflows/contracts.yml"))
+# Some fifty commands, each a process of its own.
+pytestmark = pytest.mark.timeout(600)
 STEPS = {step["name"]: step["run"] for step in yaml.safe_load(WORKFLOW)["jobs"]["contracts"]["steps"] if "name" in step}
 
 

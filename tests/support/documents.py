@@ -1,10 +1,10 @@
 """A document whose console blocks are run in a folder, in order, and compared with what is printed.
 
 A block ```` ```console ```` holds commands behind ``$ `` and what they print; a line ``…`` stands for any lines that
-are left out, and a line that ends in ``…`` for one that goes on. A command ends with 0, unless ``$ echo $?`` comes
-next. ```` ```console server ```` starts a server, and ends the one before; ```` ```console install ```` is left to the
-tests of the document. Any other block that names a file behind its language writes that file, or adds to its end where
-a ``+`` stands behind the name.
+are left out, and a line that ends in ``…`` for one that goes on. A command ends with 0, and each part of its last pipe,
+unless ``$ echo $?`` comes next, which shows how the last part ended. ```` ```console server ```` starts a server, and
+ends the one before; ```` ```console install ```` is left to the tests of the document. Any other block that names a
+file behind its language writes that file, or adds to its end where a ``+`` stands behind the name.
 """
 
 from __future__ import annotations
@@ -25,6 +25,23 @@ from tests.support.processes import ServerProcess, free_port
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "\x01"
+# Behind it stands how a command ended that should have ended with 0, its parts in brackets.
+_FAILED = "\x02"
+# Runs before each command and behind it. Whoever writes into a pipe that is no longer read ends by SIGPIPE, and curl
+# with 23, when the part behind it has seen enough.
+_SCRIPT = f"""
+status=0
+judge() {{
+  local wanted=$1 last=$2 part
+  shift 2
+  [ "$wanted" = any ] || [ "$last" = 0 ] || fail "$last" "$@"
+  for part in "${{@:1:$#-1}}"; do case $part in 0 | 23 | 141) ;; *) fail "$last" "$@" ;; esac; done
+}}
+fail() {{
+  printf '{_FAILED}%s (%s)\\n' "$1" "${{*:2}}"
+  exit 99
+}}
+"""
 _STATUS = "echo $?"
 _LEFT_OUT = "…"
 _SHOWN_PORT = "8000"
@@ -140,19 +157,33 @@ class DocumentRun:
 
     def _run_console(self, block: Block) -> None:
         commands = commands_of(block.text)
-        script = "status=0\n"
-        for number, command in enumerate(commands):
-            script += f"printf '{_MARK}%s\\n' {number}\n(exit $status); {self._with_port(command.text)}\nstatus=$?\n"
-            if not (command.text == _STATUS or (number + 1 < len(commands) and commands[number + 1].text == _STATUS)):
-                script += "[ $status = 0 ] || { echo 'ended with' $status; exit 99; }\n"
-        printed = self._neutral(self._bash(script).stdout)
+        done = self._bash(self._script_of(commands))
+        printed = self._neutral(done.stdout)
         outputs = [part.partition("\n")[2] for part in printed.split(_MARK)[1:]]
         for number, command in enumerate(commands):
-            output = outputs[number].splitlines() if number < len(outputs) else ["(not run)"]
-            shown = [self._neutral(line) for line in command.shown]
-            if not _is_shown(shown, output):
-                where = f"line {block.line}: $ {command.text}"
-                raise AssertionError(f"{where}\n--- shown\n{chr(10).join(shown)}\n--- printed\n{chr(10).join(output)}")
+            where = f"line {block.line}: $ {command.text}"
+            if number >= len(outputs):
+                raise AssertionError(f"{where}\nwas not run: the one before it has ended the shell")
+            self._compare(command, outputs[number], where)
+        assert done.returncode == 0, f"line {block.line}: the last command has ended the shell with {done.returncode}"
+
+    def _script_of(self, commands: list[Command]) -> str:
+        """Return what bash does: the commands, and behind each whether it may go on."""
+        script = _SCRIPT
+        for number, command in enumerate(commands):
+            is_shown = command.text == _STATUS or _STATUS in (one.text for one in commands[number + 1 : number + 2])
+            script += f"printf '{_MARK}%s\\n' {number}\n(exit $status); {self._with_port(command.text)}\n"
+            script += 'ended=($? "${PIPESTATUS[@]}")\nstatus=$ended\n'
+            script += f'judge {"any" if is_shown else "0"} "${{ended[@]}}"\n'
+        return script
+
+    def _compare(self, command: Command, printed: str, where: str) -> None:
+        output, _, status = printed.partition(_FAILED)
+        if status:
+            raise AssertionError(f"{where}\nended with {status.strip()}\n--- printed\n{output}")
+        shown = [self._neutral(line) for line in command.shown]
+        if not _is_shown(shown, output.splitlines()):
+            raise AssertionError(f"{where}\n--- shown\n{chr(10).join(shown)}\n--- printed\n{output}")
 
     def _bash(self, script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

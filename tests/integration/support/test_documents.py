@@ -58,6 +58,28 @@ def test_a_command_that_fails_has_to_say_so(tmp_path: Path) -> None:
         _run(tmp_path, "$ (exit 3)\n")
 
 
+@pytest.mark.parametrize("shown", ["", "…\n", "one\n…\n"])
+@pytest.mark.parametrize("command", ["echo one; exit 3", "(echo one; exit 3)", "(echo one; exit 3) | cat"])
+def test_no_line_left_out_hides_a_failure(command: str, shown: str, tmp_path: Path) -> None:
+    """A command that fails is told of, whatever its page leaves out, and behind a pipe too."""
+    for after in ("", "$ true\n…\n"):
+        with pytest.raises(AssertionError, match="line 1"):
+            _run(tmp_path, f"$ {command}\n{shown}{after}")
+
+
+def test_a_status_that_is_shown_is_that_of_the_last_part(tmp_path: Path) -> None:
+    """What fails before the pipe is told of, though the page shows how the last part ends."""
+    _run(tmp_path, "$ echo one | grep -c two\n0\n$ echo $?\n1\n")
+
+    with pytest.raises(AssertionError, match=r"ended with 1 \(3 1\)"):
+        _run(tmp_path, "$ (exit 3) | grep -c two\n0\n$ echo $?\n1\n")
+
+
+def test_what_stops_reading_early_is_no_failure(tmp_path: Path) -> None:
+    """A writer that nobody reads any longer has done what it should."""
+    _run(tmp_path, "$ yes | head -n 1\ny\n$ seq 100000 | grep -m 1 2\n2\n")
+
+
 def test_files_are_written_and_added_to(tmp_path: Path) -> None:
     """A + behind the name adds to the end."""
     with DocumentRun(tmp_path) as document:
