@@ -16,6 +16,7 @@ from random import Random
 import httpx
 import psutil
 import pytest
+from tests.support.documents import blocks_of
 from tests.support.processes import ServerProcess, free_port
 
 from prethrift_backend.devstack.filling import sample_id
@@ -23,6 +24,11 @@ from prethrift_backend.devstack.garments import Garment, draw
 from prethrift_backend.devstack.sample import SAMPLE_COUNT, sample_items
 
 ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+# The lines to start with, without what is said of them.
+COMMANDS = [
+    line.partition("#")[0].split() for block in blocks_of(README.read_text()) for line in block.text.splitlines()
+]
 FIRST_START_SECONDS = 240
 SECOND_START_SECONDS = 120
 
@@ -40,7 +46,7 @@ class Running:
 
 def _make_run(home: Path, port: int) -> ServerProcess:
     environ = {**os.environ, "XDG_DATA_HOME": str(home), "PORT": str(port)}
-    return ServerProcess(["make", "run"], environ=environ, directory=ROOT)
+    return ServerProcess(COMMANDS[0], environ=environ, directory=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def _garments(response: httpx.Response) -> list[Garment]:
     response.raise_for_status()
     return [GARMENTS[hit["id"]] for hit in response.json()["hits"]]
+
+
+def test_the_readme_starts_it_so() -> None:
+    """What the README says to start with is what is started here, and what runs this."""
+    assert COMMANDS == [["make", "run"], ["make", "test"]]
 
 
 def test_words_find_what_they_name_first(running: Running) -> None:

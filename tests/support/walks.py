@@ -22,8 +22,9 @@ from tests.support.processes import ServerProcess
 _NOT_RUN = re.compile(r"^<!-- not run: (\S.*) -->$")
 _START_SECONDS = 480
 _STOP_SECONDS = 60
-# `make run` sets up first, which is not the walk's to do again; a test holds that this is what it runs.
-_MAKE_RUN = ("make run", "prethrift-backend dev")
+# `make run` sets up first, which is not the walk's to do again; a test holds that the command is what it runs. All of
+# the catalogue is taken in by tests/integration/test_main_job.py.
+_MAKE_RUN = ("make run", "prethrift-backend dev --garments 40")
 # It listens at once, and is of use when it says so.
 _READY = "Prethrift is ready"
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from markdown_it import MarkdownIt
 from tests.support.documents import blocks_of
+from tests.support.markdown import tables
 from tests.support.walks import left_out_of, run_blocks_of
 
 from prethrift_backend.contracts import load_contracts
@@ -20,17 +25,17 @@ WALKED = (
 )
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "decisions" not in path.parts)
 EXECUTABLE = {"console", "sh", "shell", "bash", "python", "http"}
-# Pages whose examples have a test of their own.
+# Pages whose examples have a test of their own, by its module.
 HELD_BY = {
-    "README.md": "tests/integration/test_main_job.py",
-    "docs/contracts.md": "tests/integration/test_docs_contracts.py",
-    "docs/health.md": "tests/unit/test_docs_health.py",
-    "docs/observability.md": "tests/unit/test_docs_observability.py",
-    "docs/capacity.md": "tests/integration/ops/test_capacity.py",
-    **{f"docs/{name}.md": "tests/integration/docs/test_prometheus_pages.py" for name in WALKED},
+    "README.md": "tests.integration.test_main_job",
+    "docs/contracts.md": "tests.integration.test_docs_contracts",
+    "docs/health.md": "tests.unit.test_docs_health",
+    "docs/observability.md": "tests.unit.test_docs_observability",
+    "docs/capacity.md": "tests.integration.ops.test_capacity",
+    **{f"docs/{name}.md": "tests.integration.docs.test_prometheus_pages" for name in WALKED},
 }
 # Each block that is not run, with its reason in the page; a new one is added here, where somebody sees it.
-NOT_RUN = {"docs/getting-started.md": ["the tests run in what it sets up"]}
+NOT_RUN = {"docs/getting-started.md": ["it changes the machine", "the tests run in what it sets up"]}
 
 
 def _anchors(page: Path) -> set[str]:
@@ -99,14 +104,65 @@ def test_what_a_page_names_is_in_the_contracts(name: str) -> None:
     assert [one for one in re.findall(r"`(prethrift\.\w+)`", text) if one not in spans] == []
 
 
+def _is(value: object, page: Path) -> bool:
+    """Tell whether a value is a page: its path, its text, or its name, alone or among others."""
+    if isinstance(value, tuple | list):
+        return any(_is(one, page) for one in value)
+    return value in (page, page.read_text(), page.stem)
+
+
+def _holds(module: ModuleType, page: Path) -> bool:
+    """Tell whether the tests of a module use a name whose value is the page."""
+    names = {name for name, value in vars(module).items() if _is(value, page)}
+    used = {node.id for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Name)}
+    return bool(names & used)
+
+
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
 def test_every_example_has_a_test_that_runs_it(page: Path) -> None:
-    """A page with examples is held by a test that is there, and what is left out is known, with its reason."""
+    """A page with examples is held by a test that has the page in its hands; what is left out has a known reason."""
     name = page.relative_to(ROOT).as_posix()
     examples = [block for block in blocks_of(page.read_text()) if block.language in EXECUTABLE]
 
-    assert not examples or (ROOT / HELD_BY[name]).is_file()
+    assert not examples or _holds(importlib.import_module(HELD_BY[name]), page)
     assert [one.reason for one in left_out_of(page.read_text())] == NOT_RUN.get(name, [])
+
+
+def test_a_test_that_does_not_have_the_page_does_not_hold_it() -> None:
+    """That a file of tests is there is not enough."""
+    module = importlib.import_module(HELD_BY["docs/health.md"])
+
+    assert not _holds(module, DOCS / "observability.md")
+
+
+def _sessions() -> set[str]:
+    return set(re.findall(r"^@nox\.session.*\ndef (\w+)", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_the_sessions_and_targets_that_a_page_names_are_there(page: Path) -> None:
+    """`nox -s NAME` is a session, `make NAME` at the begin of a command a target of the Makefile."""
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"nox -s (\w+)", text)) - _sessions() == set()
+    assert set(re.findall(r"(?:^\$ |^|`)make ([a-z]+)", text, re.MULTILINE)) - targets == set()
+
+
+def _receivers() -> list[set[str]]:
+    """Return the settings of each row of the list of receivers."""
+    (rows,) = (
+        rows for rows in tables((DOCS / "observability.md").read_text()) if rows[0][:2] == ["receiver", "settings"]
+    )
+    return [set(row[1].split()) for row in rows[1:]]
+
+
+@pytest.mark.parametrize(
+    "block", [block.text for block in blocks_of((DOCS / "deploying.md").read_text()) if block.language == "text"]
+)
+def test_the_settings_for_a_vendor_are_those_of_the_list(block: str) -> None:
+    """The page on deploying has the form that the list of receivers has, which its own test tries."""
+    assert set(block.split()) in _receivers()
 
 
 @pytest.mark.parametrize("name", WALKED)

@@ -38,8 +38,8 @@ def _raising(error: Exception) -> Callable[[], Response]:
     return endpoint
 
 
-def _application() -> FastAPI:
-    app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
+def _application(*, debug: bool = False) -> FastAPI:
+    app = FastAPI(debug=debug, telemetry={"tracing": False, "metrics": False, "logs": False})
     install_handlers(app)
 
     @app.get("/limited", responses=problem_responses())
@@ -61,8 +61,8 @@ def _client_of(app: FastAPI) -> Client:
     return Client(transport=transport, base_url="http://test")
 
 
-async def _problem_for(error: Exception) -> httpx.Response:
-    app = _application()
+async def _problem_for(error: Exception, *, debug: bool = False) -> httpx.Response:
+    app = _application(debug=debug)
     app.add_api_route("/failing", _raising(error))
     async with _client_of(app) as client:
         return await client.get("/failing")
@@ -127,6 +127,16 @@ async def test_a_bug_tells_the_caller_nothing_of_the_exception() -> None:
 
     assert (response.status_code, response.json()["code"]) == (500, "internal")
     assert "hunter2" not in response.text
+
+
+async def test_with_debug_a_bug_is_answered_by_its_traceback() -> None:
+    """DEBUG shows all of it, which is why production refuses it; errors that are expected stay problems."""
+    bug = await _problem_for(RuntimeError("what nobody thought of"), debug=True)
+    expected = await _problem_for(ItemNotFoundError("no such item"), debug=True)
+
+    assert (bug.status_code, bug.headers["content-type"]) == (500, "text/plain; charset=utf-8")
+    assert "RuntimeError: what nobody thought of" in bug.text
+    assert expected.json()["code"] == "item_not_found"
 
 
 async def test_a_faulty_request_names_every_fault_and_no_value(client: Client) -> None:
