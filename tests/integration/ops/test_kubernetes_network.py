@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,6 +125,23 @@ def test_the_scrapes_are_those_of_prometheus(overlay: Manifests) -> None:
     }
     assert {spec["sampleLimit"]} == {scrape["sample_limit"] for scrape in SCRAPES if "sample_limit" in scrape}
     assert load_metrics().scrape.job in ours  # type: ignore[union-attr]  # the contract has the line
+
+
+def test_the_command_of_the_page_makes_rules_for_the_operator() -> None:
+    """Each file of rules, whole, as a PrometheusRule; kubectl gets what an `apply` reads."""
+    page = (ROOT / "ops/kubernetes/README.md").read_text()
+    (command,) = re.findall(r"```sh\n( +for name in .+?)```", page, re.DOTALL)
+    script = f"kubectl() {{ cat; }}\n{command}"
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    made = [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    assert {(document["apiVersion"], document["kind"]) for document in made} == {
+        ("monitoring.coreos.com/v1", "PrometheusRule")
+    }
+    files = sorted((ROOT / "ops/prometheus/rules").glob("*.yml"))
+    assert {document["metadata"]["name"]: document["spec"] for document in made} == {
+        f"prethrift-{path.stem}": yaml.safe_load(path.read_text()) for path in files
+    }
 
 
 def test_the_labels_of_a_target_are_those_that_queries_ask_for(overlay: Manifests) -> None:

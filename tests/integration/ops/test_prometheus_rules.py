@@ -14,7 +14,8 @@ from prethrift_backend.verify.alerts.tests import check_alerts
 from prethrift_backend.verify.promql.checks import Known, Query, lint_query
 from prethrift_backend.verify.promql.command import sort_paths
 from prethrift_backend.verify.promql.rule_files import know_rules, read_rule_file
-from prethrift_backend.verify.promql.scrape_configs import scrape_jobs
+from prethrift_backend.verify.promql.scrape_configs import scrape_jobs, scrape_labels
+from prethrift_backend.verify.promql.shapes import TARGET_LABELS
 from prethrift_backend.verify.promql.yaml import YamlValue, read_yaml
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
@@ -114,7 +115,8 @@ def _entry(item: YamlValue, name: str) -> YamlValue:
 def test_a_runbook_is_of_an_alert_and_its_queries_are_well(page: Path) -> None:
     """Each page has the four parts, and queries that the lint has nothing against."""
     files = [read_rule_file(path) for path in RULES]
-    known = know_rules(files, Known(load_metrics(), jobs=scrape_jobs([OPS])))
+    own = Known(load_metrics(), jobs=scrape_jobs([OPS]), target_labels=TARGET_LABELS | scrape_labels([OPS]))
+    known = know_rules(files, own)
     text = page.read_text()
     queries = re.findall(r"```promql\n(.+?)```", text, re.DOTALL)
 
@@ -127,6 +129,8 @@ def test_a_runbook_is_of_an_alert_and_its_queries_are_well(page: Path) -> None:
     ]
     assert queries
     assert [f"{query}: {found.message}" for query in queries for found in lint_query(Query(query), known)] == []
+    groupings = [set(re.split(", ?", found)) for found in re.findall(r"\bby \(([^)]+)\)", text)]
+    assert [found for found in groupings if not found & {"environment", "instance"}] == []  # staging would be in it
 
 
 def test_only_rules_and_tests_lie_there() -> None:
