@@ -27,7 +27,7 @@ run: setup ## serve the sample catalogue on port 8000 (another: make run PORT=80
 	@exec $(BIN)/prethrift-backend dev
 
 test: setup ## run all the tests
-	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz perf corpus integration e2e
+	@$(BIN)/nox --error-on-missing-interpreters -s unit fuzz corpus integration e2e perf
 
 check: setup ## lint, types, the layers, the contracts, and the site of the documentation
 	@$(BIN)/nox -s lint typecheck imports contracts docs

@@ -31,8 +31,9 @@ MODELS_SECONDS = 120
 
 
 _figures = pytest.StashKey[Figures]()
-# What pytest leaves to plugins: neither passed nor failed, since this machine cannot tell.
+# Neither passed nor failed, since this machine cannot tell; the file says so to the session of nox.
 UNFIT_STATUS = 3
+UNFIT = REPORT.with_name("unfit.txt")
 _unfit: list[str] = []
 
 
@@ -44,7 +45,10 @@ def mark_unfit(reason: str) -> NoReturn:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Let no run pass that could not tell."""
+    UNFIT.unlink(missing_ok=True)
     if _unfit and exitstatus == pytest.ExitCode.OK:
+        UNFIT.parent.mkdir(exist_ok=True)
+        UNFIT.write_text("\n".join(_unfit) + "\n")
         session.exitstatus = UNFIT_STATUS
 
 

@@ -6,10 +6,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import httpx
+from tests.overhead.paired import Bounds
 from tests.perf.conftest import COMMAND, Figures, served_backend
+from tests.perf.figures import bounds_over
 
 from prethrift_backend.contracts import parse_metrics
 
@@ -32,15 +33,15 @@ shop_{0}_total{{method="GET",endpoint="/a"}} 1
 """
 
 
-def _seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return the median of some runs."""
+def _seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> Bounds:
+    """Return the median of some runs, and its bounds."""
 
     def run() -> float:
         started = clock()
         work()
         return clock() - started
 
-    return median(run() for _ in range(RUNS))
+    return bounds_over([run() for _ in range(RUNS)])
 
 
 def _contracts(*arguments: str) -> None:
@@ -56,21 +57,21 @@ def test_a_large_contract_is_read_soon(figures: Figures) -> None:
 
     took = _seconds(lambda: parse_metrics(text, source="metrics.txt"), time.process_time)
 
-    figures.take("a contract of 10,000 families, parsed", took, "s of CPU", at_most=1.5, aim=1.0)
+    figures.take("a contract of 10,000 families, parsed", took.median, "s of CPU", at_most=1.5, aim=1.0, bounds=took)
 
 
 def test_contracts_are_compared_soon(figures: Figures) -> None:
     """`contracts diff`, from its start to its end, takes a second at most."""
     took = _seconds(lambda: _contracts("diff", "--against", str(ROOT / "contracts")))
 
-    figures.take("contracts diff, start to exit", took, "s", at_most=1.5, aim=1.0)
+    figures.take("contracts diff, start to exit", took.median, "s", at_most=1.5, aim=1.0, bounds=took)
 
 
 def test_contracts_are_linted_soon(figures: Figures) -> None:
     """`contracts lint`, the import of the application included, takes two seconds at most."""
     took = _seconds(lambda: _contracts("lint"))
 
-    figures.take("contracts lint, start to exit", took, "s", at_most=3.0, aim=2.0)
+    figures.take("contracts lint, start to exit", took.median, "s", at_most=3.0, aim=2.0, bounds=took)
 
 
 def test_a_local_process_is_verified_soon(database: str, figures: Figures) -> None:
@@ -80,7 +81,7 @@ def test_a_local_process_is_verified_soon(database: str, figures: Figures) -> No
 
         took = _seconds(lambda: _contracts("verify", address))
 
-    figures.take("contracts verify, start to exit", took, "s", at_most=7.0, aim=5.0)
+    figures.take("contracts verify, start to exit", took.median, "s", at_most=7.0, aim=5.0, bounds=took)
 
 
 def _is_live(address: str) -> bool:

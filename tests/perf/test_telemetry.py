@@ -17,6 +17,7 @@ import pytest
 from tests.overhead.variants.bare import make_app
 from tests.overhead.workload import HEADERS, path_of_last
 from tests.perf.conftest import Figures
+from tests.perf.figures import bounds_over
 from tests.support.asgi import Recorder, drive, http_scope
 from tests.support.crowds import crowded_metrics, holds_of_scrapes
 from tests.support.exporting import sample_traces, wire_bytes_per_trace
@@ -69,7 +70,8 @@ async def test_scrape_of_many_series_does_not_hold_the_event_loop(figures: Figur
     await holds_of_scrapes(registry)  # what is made once is made here
     longest = [(await holds_of_scrapes(registry)).longest_ms for _ in range(SCRAPES)]
 
-    figures.hold("longest hold of the loop, 10,000 series scraped", median(longest), "ms", ("scrape", "held_ms"))
+    name, budget = "longest hold of the loop, 10,000 series scraped", ("scrape", "held_ms")
+    figures.hold(name, median(longest), "ms", budget, bounds=bounds_over(longest))
 
 
 @contextmanager
@@ -111,4 +113,5 @@ def test_process_ends_soon_when_every_collector_is_dead(listening: bool, figures
         seconds = [_stop_seconds(port) for _ in range(STOPS)]
 
     how = "hangs" if listening else "refuses"
-    figures.hold(f"stop, every collector {how}", median(seconds), "s", ("stop", "stop_seconds"))
+    name, budget = f"stop, every collector {how}", ("stop", "stop_seconds")
+    figures.hold(name, median(seconds), "s", budget, bounds=bounds_over(seconds))

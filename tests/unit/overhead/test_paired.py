@@ -12,6 +12,7 @@ from tests.overhead.paired import (
     MOST_PROCESSES,
     Blocks,
     Bounds,
+    base_commit,
     bounds_of,
     change_of,
     compare,
@@ -95,7 +96,35 @@ def test_processes_are_added_while_nothing_can_be_said(
         assert seed == next(seeds)
         return _blocks(head, twin=twin, spread=spread, seed=seed)
 
-    comparison = compare(Path(), measure=measure)
+    comparison = compare(Path(), attempts=1, measure=measure)
 
     assert (comparison.verdict, comparison.processes) == (verdict, processes)
     assert str(comparison).startswith(f"{verdict}: ")
+
+
+@pytest.mark.parametrize(
+    ("bad_runs", "verdict", "runs"),
+    [
+        (MOST_PROCESSES, "pass", MOST_PROCESSES + FEWEST_PROCESSES),
+        (3 * MOST_PROCESSES, "unfit", 3 * MOST_PROCESSES),
+    ],
+)
+def test_what_an_unfit_machine_said_is_thrown_away(bad_runs: int, verdict: str, runs: int) -> None:
+    """All begins anew, three times at most: what disturbed the machine may be over, and none of it is counted."""
+    taken = 0
+
+    def measure(_base: Path, _share: float, *, seed: int) -> Blocks:
+        nonlocal taken
+        taken += 1
+        return _blocks(1.0, twin=1.02 if taken <= bad_runs else 1.0, spread=0.01, seed=seed, count=9)
+
+    assert compare(Path(), attempts=3, measure=measure).verdict == verdict
+    assert taken == runs
+
+
+def test_a_base_that_is_asked_for_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that no commit has is an error, and not a run that compares nothing."""
+    monkeypatch.setenv("PERF_BASE", "no-such-commit")
+
+    with pytest.raises(ValueError, match="PERF_BASE is 'no-such-commit', which is no commit here"):
+        base_commit()
