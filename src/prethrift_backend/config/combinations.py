@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 from typing import Final
@@ -17,6 +18,9 @@ _LOOPBACK: Final = "localhost"
 
 # Names that no resolver of the internet answers: of this cluster, this site, this machine.
 _PRIVATE_SUFFIXES: Final = (".svc", ".local", ".internal", ".lan", ".localhost", ".home.arpa")
+
+# 0x08080808 and 134744072 are 8.8.8.8 to the C library.
+_NUMBER: Final = re.compile("0x[0-9a-f]+|[0-9]+")
 
 
 def production_faults(
@@ -83,15 +87,16 @@ def _is_cleartext(url: str) -> bool:
 
 
 def _is_private(host: str) -> bool:
+    name = host.removesuffix(".")
     try:
-        return ip_address(host).is_private
+        return not ip_address(name).is_global
     except ValueError:
-        # A name without a dot is resolved by the machine's own search list.
-        return "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+        # A name without a dot is resolved by the machine's own search list; a number is an address in another notation.
+        return name.endswith(_PRIVATE_SUFFIXES) or ("." not in name and not _NUMBER.fullmatch(name))
 
 
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == _LOOPBACK
+        return host.lower() == _LOOPBACK

@@ -120,7 +120,7 @@ def _build(given: Mapping[str, Given], faults: list[ConfigurationFault], rules: 
         settings, _ = _attempt({name: item.value for name, item in given.items() if name not in wrong})
     together = rules(settings) if settings else []
     across = [fault for fault in together if fault.name.lower() not in wrong]
-    everything = [*faults, *(_under_own_name(fault, given) for fault in value_faults), *across]
+    everything = [*faults, *(_under_own_name(fault, given) for fault in (*value_faults, *across))]
     if settings is None or everything:
         # Shown values are masked; nothing is chained, for what stands behind holds the values themselves.
         raise ConfigurationError(everything)

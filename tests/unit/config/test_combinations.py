@@ -48,13 +48,26 @@ def test_tracebacks_are_not_for_the_network(host: str) -> None:
     assert serving_faults(Settings(host=host)) == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LocalHost"])
 def test_tracebacks_are_for_this_machine(host: str) -> None:
     """Every address of the machine itself is as good as another."""
     assert serving_faults(Settings(debug=True, host=host)) == []
 
 
-@pytest.mark.parametrize("endpoint", ["http://api.honeycomb.io", "http://8.8.8.8:4318", "http://otlp.example.com/x"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://api.honeycomb.io",
+        "HTTP://API.honeycomb.io.",
+        "http://8.8.8.8:4318",
+        "http://134744072:4318",
+        "http://0x08080808:4318",
+        "http://[2001:4860:4860::8888]:4318",
+        "http://[::ffff:8.8.8.8]:4318",
+        "http://otlp.example.com/x",
+        "http://localhost.example.com",
+    ],
+)
 def test_a_key_does_not_go_over_the_internet_unencrypted(endpoint: str) -> None:
     """The receiver is named, and which keys; none of their values is."""
     settings = Settings(otlp_endpoint=endpoint, otlp_api_key="sesame", otlp_headers="x-team=sesame")
@@ -74,12 +87,26 @@ def test_a_key_does_not_go_over_the_internet_unencrypted(endpoint: str) -> None:
         "http://otel-collector:4318",
         "http://otel-collector.observability.svc:4318",
         "http://otel-collector.observability.svc.cluster.local:4318",
-        "http://collector.corp.internal:4318",
+        "http://Collector.Corp.Internal:4318",
+        "http://otel-collector.observability.svc.cluster.local.:4318",
+        "http://localhost.:4318",
+        "http://3scale:4318",
+        "http://100.64.1.2:4318",
+        "http://[fd00::1]:4318",
     ],
 )
 def test_a_key_may_go_to_the_own_network_and_over_https(endpoint: str) -> None:
     """A collector next door needs no certificate, and a vendor with one gets the key."""
     assert cleartext_faults(Settings(otlp_endpoint=endpoint, otlp_api_key="sesame")) == []
+
+
+def test_receiver_of_a_standard_variable_is_told_under_the_name_that_was_written() -> None:
+    """Whoever set OTEL_EXPORTER_OTLP_ENDPOINT looks for that."""
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://api.honeycomb.io", "OTLP_API_KEY": "sesame"}
+    with pytest.raises(ConfigurationError) as caught:
+        load(environ=environ, dotenv=None)
+
+    assert [fault.name for fault in caught.value.faults] == ["OTEL_EXPORTER_OTLP_ENDPOINT"]
 
 
 def test_without_a_key_there_is_nothing_to_lose() -> None:
