@@ -338,6 +338,7 @@ async def _wait_for(ready: asyncio.Task[None], seconds: float) -> None:
     done, _ = await asyncio.wait([ready], timeout=seconds)
     if not done:
         raise ModelsNotReadyError(f"the models were not ready within {seconds:g} s: their lines say why")
+    ready.result()  # a fault of the wait itself ends the start
 
 
 async def _warm_up(parts: Parts) -> None:

@@ -91,6 +91,10 @@ def end_in_order(_number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + signal.SIGTERM)
 
 
-def end_on_hangup(_number: int, _frame: FrameType | None) -> None:
-    """Take the end of the terminal for SIGTERM: the system's own handler would lose what has not been written."""
-    signal.raise_signal(signal.SIGTERM)
+def end_on_hangup() -> None:
+    """Take SIGHUP for SIGTERM: the system's own handler would lose what has not been written.
+
+    Who started the process with SIGHUP ignored, as nohup does, wants it to outlive the terminal.
+    """
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))

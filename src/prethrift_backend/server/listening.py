@@ -17,6 +17,15 @@ def listen(settings: Settings) -> socket.socket:
     Raises:
         ConfigurationError: the port is in use or not allowed, or the host is not an address of this machine.
     """
+    try:
+        sock = _bound(settings)
+    except OSError as error:
+        raise ConfigurationError([_address_fault(settings, error)]) from error
+    sock.set_inheritable(True)
+    return sock
+
+
+def _bound(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # By name: asyncio turns Nagle's algorithm off only for a socket that says it is TCP, and without that an answer in
     # two pieces waits 40 ms for the client's acknowledgement of the first.
@@ -26,15 +35,14 @@ def listen(settings: Settings) -> socket.socket:
         sock.bind((settings.host, settings.port))
         # From here on a second process that tries the same port is told; a bound socket alone would let it bind, too.
         sock.listen(_BACKLOG)
-    except OSError as error:
+    except OSError:
         sock.close()
-        raise ConfigurationError([_address_fault(settings, error)]) from error
-    sock.set_inheritable(True)
+        raise
     return sock
 
 
 def _address_fault(settings: Settings, error: OSError) -> ConfigurationFault:
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
         rule, fix = "is not an address of this machine", "give one, such as 127.0.0.1 or 0.0.0.0"
         return ConfigurationFault("HOST", settings.host, rule, fix)
     if error.errno == errno.EACCES:

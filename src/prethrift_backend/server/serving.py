@@ -38,7 +38,7 @@ def serve_application(settings: Settings, *, read_settings: Callable[[], Setting
         if settings.workers > 1:
             _serve_by_workers(settings, sock, read_settings)
         else:
-            signal.signal(signal.SIGHUP, end_on_hangup)
+            end_on_hangup()
             _serve_alone(settings, sock)
 
 

@@ -24,7 +24,6 @@ _CLOSING_SECONDS: Final = 5
 
 # How long a successor may take: a process and its imports come before the models.
 _SUCCESSOR_SECONDS: Final = 30.0 + READY_SECONDS
-_ANSWER_SECONDS: Final = 1.0
 _RETIRED_SECONDS: Final = RETIREMENT_SECONDS + GRACEFUL_SHUTDOWN_SECONDS + _CLOSING_SECONDS
 
 # What the socket and the number of processes hang on; neither can be had while the server runs.
@@ -39,8 +38,8 @@ class _Reload:
 
     former: WorkerConfig
     waiting: list[Worker]
-    successor: Worker
-    deadline: float
+    successor: Worker | None = None
+    deadline: float = 0.0  # the successor's
     replaced_count: int = 0
 
 
@@ -70,6 +69,15 @@ class Supervisor(Multiprocess):
         self._retiring: dict[Worker, float] = {}  # and when each is killed
         self._is_folding = True
 
+    def run(self) -> None:
+        """Serve until a signal; whatever goes wrong here, no worker is left without a supervisor."""
+        try:
+            super().run()
+        except BaseException:
+            self.terminate_all()
+            self.join_all()
+            raise
+
     def init_processes(self) -> None:
         """Start the workers."""
         self.processes.extend(self._start(self.config) for _ in range(self.processes_num))
@@ -93,12 +101,18 @@ class Supervisor(Multiprocess):
                 continue
             worker.kill()  # one that is stuck
             worker.join()
-            if worker.exitcode == STARTUP_FAILURE:  # the next would meet what this one met
+            if worker.exitcode == STARTUP_FAILURE and self._would_fail_again(worker):
                 self.failed = True
                 self.should_exit.set()
                 return
             _log.error("worker_lost", pid=worker.pid, exit_status=worker.exitcode)
             self.processes[index] = self._start(self.config)
+
+    def _would_fail_again(self, worker: Worker) -> bool:
+        """Tell whether the next one would meet what this one met; not so if that came with a reload, which ends."""
+        if self._reload is not None:
+            self._give_up(self._reload, _ended(worker))
+        return worker.config is self.config
 
     def handle_hup(self) -> None:
         """Read the settings again and renew the workers, one after the other."""
@@ -113,9 +127,8 @@ class Supervisor(Multiprocess):
         _log.info("reload_started", workers=len(self.processes))
         # A worker that dies from now on is replaced with the new settings as well.
         former, self.config = self.config, config
-        self._reload = _Reload(
-            former, list(self.processes), self._start_successor(), time.monotonic() + _SUCCESSOR_SECONDS
-        )
+        self._reload = _Reload(former, list(self.processes))
+        self._start_successor(self._reload)
 
     def _next_config(self) -> WorkerConfig:
         settings, former = self._read_settings(), self.config.settings
@@ -124,8 +137,14 @@ class Supervisor(Multiprocess):
             raise ConfigurationError([_fixed_fault(name, settings) for name in changed])
         return WorkerConfig(settings)
 
-    def _start_successor(self) -> Worker:
-        return self._start(WorkerConfig(self.config.settings, is_successor=True))
+    def _start_successor(self, reload: _Reload) -> None:
+        if self._retiring:  # one worker more takes memory, and not several
+            return
+        try:
+            reload.successor = self._start(WorkerConfig(self.config.settings, is_successor=True))
+        except OSError as error:
+            self._give_up(reload, f"no process could be started: {error.strerror}")
+        reload.deadline = time.monotonic() + _SUCCESSOR_SECONDS
 
     def _go_on_with(self, reload: _Reload) -> None:
         # One that has died meanwhile has been replaced already, with the new settings.
@@ -133,23 +152,27 @@ class Supervisor(Multiprocess):
         if not reload.waiting:
             self._discard(reload)
             self._complete()
-        elif reload.successor.is_ready(timeout=_ANSWER_SECONDS):
-            self._put_in_place(reload)
+        elif reload.successor is None:
+            self._start_successor(reload)
+        elif reload.successor.is_ready(timeout=0.0):
+            self._put_in_place(reload, reload.successor)
         elif not reload.successor.process.is_alive():
-            self._give_up(reload, f"the new worker ended with status {reload.successor.exitcode}: its lines say why")
+            self._give_up(reload, _ended(reload.successor))
         elif time.monotonic() > reload.deadline:
             self._give_up(reload, f"the new worker was not ready within {_SUCCESSOR_SECONDS:g} s")
 
-    def _put_in_place(self, reload: _Reload) -> None:
+    def _put_in_place(self, reload: _Reload, successor: Worker) -> None:
         former = reload.waiting.pop(0)
-        self.processes[self.processes.index(former)] = reload.successor
+        self.processes[self.processes.index(former)] = successor
+        reload.successor = None
         reload.replaced_count += 1
-        former.retire()
-        self._retiring[former] = time.monotonic() + _RETIRED_SECONDS
-        if reload.waiting:
-            reload.successor, reload.deadline = self._start_successor(), time.monotonic() + _SUCCESSOR_SECONDS
-        else:
+        self._retire(former)
+        if not reload.waiting:
             self._complete()
+
+    def _retire(self, worker: Worker) -> None:
+        worker.retire()
+        self._retiring[worker] = time.monotonic() + _RETIRED_SECONDS
 
     def _complete(self) -> None:
         self._reload = None
@@ -162,9 +185,15 @@ class Supervisor(Multiprocess):
         _log.error("reload_failed", replaced=reload.replaced_count, reason=reason)
 
     def _discard(self, reload: _Reload) -> None:
-        reload.successor.kill()
-        reload.successor.join()
+        """End a successor that has no place: in order if it has begun to take connections meanwhile."""
         self._reload = None
+        if reload.successor is None:
+            return
+        if reload.successor.is_serving():
+            self._retire(reload.successor)
+        else:
+            reload.successor.kill()
+            reload.successor.join()
 
     def _end_retired(self) -> None:
         for worker, deadline in list(self._retiring.items()):
@@ -185,13 +214,17 @@ class Supervisor(Multiprocess):
             self._is_folding = False
 
     def _living_pids(self) -> set[int]:
-        workers = [*self.processes, *self._retiring, *([self._reload.successor] if self._reload else ())]
+        workers = [*self.processes, *self._retiring]
+        if self._reload is not None and self._reload.successor is not None:
+            workers.append(self._reload.successor)
         return {os.getpid(), *(worker.pid for worker in workers if worker.pid is not None)}
 
     def terminate_all(self) -> None:
         """Tell all workers to end, and end at once what serves nobody yet."""
         if self._reload is not None:
             self._discard(self._reload)
+        for worker in self._retiring:
+            worker.terminate()
         super().terminate_all()
 
     def join_all(self) -> None:
@@ -213,6 +246,10 @@ class Supervisor(Multiprocess):
 def _fixed_fault(name: str, settings: Settings) -> ConfigurationFault:
     rule, fix = "cannot change while the server runs", "restart it, or leave the setting as it was"
     return ConfigurationFault(name.upper(), str(getattr(settings, name)), rule, fix)
+
+
+def _ended(worker: Worker) -> str:
+    return f"the new worker ended with status {worker.exitcode}: its lines say why"
 
 
 def _kill(worker: Worker) -> None:

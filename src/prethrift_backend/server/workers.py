@@ -8,9 +8,11 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import cached_property
 from multiprocessing.util import Finalize
+from pickle import UnpicklingError
 from typing import Final
 
 from uvicorn.config import STARTUP_FAILURE
@@ -25,8 +27,13 @@ from prethrift_backend.server.http import HttpConfig, HttpServer, end_in_order
 # of several workers at once on a busy machine.
 _SILENT_WORKER_SECONDS: Final = 20
 
+# For a worker that seems stuck: the machine may have slept, and the worker has had no time yet to answer.
+_LAST_CHANCE_SECONDS: Final = 1.0
+
 # How long the models of a worker may load before a reload gives it up. Arbitrary: as long as a start may take.
 READY_SECONDS: Final = 120.0
+
+_ANSWER_SECONDS: Final = 1.0
 
 # From the supervisor to a worker whose successor serves. Not SIGHUP, which a terminal sends to all processes at once.
 RETIRE: Final = signal.SIGUSR2
@@ -72,11 +79,45 @@ class Worker(Process):
 
     def __init__(self, config: WorkerConfig, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
+        self._asked_at: float | None = None  # while a question is open
 
     @cached_property
     def server(self) -> HttpServer:
         """The server of the worker's process."""
         return _WorkerServer(self.config)
+
+    def is_alive(self, timeout: float = _SILENT_WORKER_SECONDS) -> bool:
+        """Tell whether it runs and has not been silent for longer than ``timeout`` seconds; waits for no answer."""
+        if not self.process.is_alive():
+            return False
+        self._healthcheck(0.0)
+        if self._asked_at is None or time.monotonic() - self._asked_at <= timeout:
+            return True
+        return self.ping(_LAST_CHANCE_SECONDS)
+
+    def _healthcheck(self, timeout: float) -> bool | None:
+        """Ask whether it serves, and wait ``timeout`` seconds for the answer; None while there is none.
+
+        At most one question is open: an answer to a former one would tell how it was then.
+        """
+        try:
+            if self._asked_at is None:
+                self._asked_at = time.monotonic()
+                self.parent_conn.send(b"ping")
+            if not self.parent_conn.poll(timeout):
+                return None
+            started: bool = self.parent_conn.recv()
+        except (OSError, EOFError, UnpicklingError):
+            return None
+        self._asked_at = None
+        return started
+
+    def is_serving(self) -> bool:
+        """Tell whether it has begun to take connections by now; it has a second to answer."""
+        if not self.process.is_alive():
+            return False
+        self._healthcheck(0.0)  # what it may have answered before
+        return self.is_ready(timeout=_ANSWER_SECONDS)
 
     def retire(self) -> None:
         """Tell it that its successor serves."""
