@@ -108,7 +108,8 @@ def perf(session: nox.Session) -> None:
     """Measure what has a limit; prints one table, keeps it in build/perf.json; status 3 where the machine is unfit."""
     (ROOT / "build").mkdir(exist_ok=True)  # pytest-benchmark opens its file at once
     store = ["--benchmark-enable", "--benchmark-quiet", f"--benchmark-json={ROOT / 'build' / 'benchmark.json'}"]
-    run_gates(session, "not bench and not gates", *store)
+    # Tests of a minute on two cores: a machine that others want as well must not end them.
+    run_gates(session, "not bench and not gates", *store, "--timeout=600")
 
 
 @nox.session

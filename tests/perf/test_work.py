@@ -40,6 +40,11 @@ def _broken(case: str, counted: Mapping[str, int]) -> list[str]:
     ]
 
 
+def _not_counted(case: str, counted: Mapping[str, int]) -> set[str]:
+    """Return the figures of a case's budget that the counting does not know: they would be kept whatever is done."""
+    return {name for budget in _budgets(CONTRACT, case) for name in budget.limits} - counted.keys()
+
+
 def _promised(case: str, figure: str) -> float | None:
     """Return what a figure of a case is promised to be on this Python, None where nothing is."""
     return next((budget.limits[figure].value for budget in _budgets(CONTRACT, case) if figure in budget.limits), None)
@@ -62,6 +67,7 @@ def test_a_request_costs_what_is_promised(
     keep(counts=counted)
     where = "" if promised is not None else f", of which nothing is promised for Python {PYTHON}"
     figures.take(f"{case}: work added{where}", counted["opcodes"], "opcodes", at_most=promised)
+    assert _not_counted(case, counted) == set(), "promised in contracts/overhead.txt, and counted by nobody"
     assert _broken(case, counted) == [], f"counted: {counted}; see contracts/overhead.txt"
 
 

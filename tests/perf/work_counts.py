@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import gc
 import io
-import sys
-import tracemalloc
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from tempfile import TemporaryDirectory
-from types import BuiltinFunctionType, FrameType
 from typing import Any, Final
 from unittest.mock import patch
 
-import prometheus_client.metrics
 from fastapi import FastAPI
 from opentelemetry.sdk.trace import ReadableSpan
 from sqlalchemy import Engine, StaticPool, create_engine, event, text
 from tests.overhead.workload import HEADERS, Application, request_scope
+from tests.perf.counters import count_allocations, count_calls, count_opcodes, least, peak_bytes
 
 from prethrift_backend.config import Settings
 from prethrift_backend.observability import configure, get_tracer, instrument, mark_quiet
@@ -39,7 +36,6 @@ ALLOCATION_REPEATS: Final = 2  # each asks for the size of the heap some thousan
 
 _STARTED_NS: Final = 1_767_225_600_000_000_000
 _STATEMENT: Final = text("SELECT 1")
-_OPERATIONS: Final = frozenset({"inc", "dec", "set", "observe"})
 _CALLER: Final = [
     (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     (b"x-request-id", b"a-callers-own-id"),
@@ -284,97 +280,13 @@ def _counts(bench: Bench, repeats: int) -> dict[str, int]:
     gc.collect()
     gc.disable()
     try:
-        calls = _least(lambda: _count_calls(bench))
+        calls = least(partial(count_calls, bench.ask), REPEATS)
         return {
-            "opcodes": _least(lambda: {"opcodes": _count_opcodes(bench)})["opcodes"],
-            **({"allocations": min(_count_allocations(bench) for _ in range(repeats))} if repeats else {}),
-            "peak_bytes": _peak_bytes(bench),
+            "opcodes": min(count_opcodes(bench.ask) for _ in range(REPEATS)),
+            **({"allocations": min(count_allocations(bench.ask) for _ in range(repeats))} if repeats else {}),
+            "peak_bytes": peak_bytes(bench.ask, REPEATS),
             "sql_statements": bench.count_statements(),
             **calls,
         }
     finally:
         gc.enable()
-
-
-def _least(count: Callable[[], Mapping[str, int]]) -> dict[str, int]:
-    runs = [count() for _ in range(REPEATS)]
-    return {name: min(run[name] for run in runs) for name in runs[0]}
-
-
-def _count_opcodes(bench: Bench) -> int:
-    executed = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal executed
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        executed += event == "opcode"
-        return trace
-
-    sys.settrace(trace)
-    try:
-        bench.ask()
-    finally:
-        sys.settrace(None)
-    return executed
-
-
-def _count_allocations(bench: Bench) -> int:
-    """Count new blocks of memory, by how many there are from one instruction of the interpreter to the next.
-
-    What an instruction takes and gives back is not seen: this is the least that was allocated, and always the same.
-    """
-    allocated = last = 0
-    blocks = sys.getallocatedblocks
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal allocated, last
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        now = blocks()
-        if now > last:
-            allocated += now - last
-        last = now
-        return trace
-
-    last = blocks()
-    sys.settrace(trace)
-    try:
-        bench.ask()
-    finally:
-        sys.settrace(None)
-    return allocated
-
-
-def _count_calls(bench: Bench) -> Mapping[str, int]:
-    """Count calls of functions in C, those of clocks among them, and of metrics."""
-    counts: Counter[str] = Counter({"c_calls": 0, "clock_calls": 0, "metric_operations": 0, "label_lookups": 0})
-
-    def profile(frame: FrameType, event: str, called: Any) -> None:
-        if event == "c_call":
-            counts["c_calls"] += 1
-            counts["clock_calls"] += isinstance(called, BuiltinFunctionType) and called.__module__ == "time"
-        elif event == "call" and frame.f_code.co_filename == prometheus_client.metrics.__file__:
-            counts["metric_operations"] += frame.f_code.co_name in _OPERATIONS
-            counts["label_lookups"] += frame.f_code.co_name == "labels"
-
-    sys.setprofile(profile)
-    try:
-        bench.ask()
-    finally:
-        sys.setprofile(None)
-    return counts
-
-
-def _peak_bytes(bench: Bench) -> int:
-    """Return how much memory a request has at its largest, above what was there before it."""
-    tracemalloc.start()
-    try:
-        return _least(lambda: {"bytes": _peak(bench)})["bytes"]
-    finally:
-        tracemalloc.stop()
-
-
-def _peak(bench: Bench) -> int:
-    before, _ = tracemalloc.get_traced_memory()
-    tracemalloc.reset_peak()
-    bench.ask()
-    return tracemalloc.get_traced_memory()[1] - before

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gc
-import sys
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from statistics import median
-from types import FrameType
 from typing import Any, Final, cast
 
 from opentelemetry.sdk.trace import ReadableSpan
 from tests.overhead.paired_child import run_blocks
 from tests.overhead.workload import HEADERS, Application, log_stream, request_scope
+from tests.perf.counters import count_opcodes
 
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import MetricsContract
@@ -114,28 +113,10 @@ def observed(
             telemetry.close()
 
 
-def opcodes_of(work: Callable[[], object]) -> int:
-    """Return how many instructions of the interpreter the work takes in this thread."""
-    executed = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal executed
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        executed += event == "opcode"
-        return trace
-
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(None)
-    return executed
-
-
 def least_opcodes(work: Callable[[], object], *, repeats: int = REPEATS) -> int:
     """Return the smallest count of some runs; nothing is collected meanwhile."""
     with no_collection():
-        return min(opcodes_of(work) for _ in range(repeats))
+        return min(count_opcodes(work) for _ in range(repeats))
 
 
 @contextmanager
