@@ -26,6 +26,9 @@ _CLOSING_SECONDS: Final = 5
 _SUCCESSOR_SECONDS: Final = 30.0 + READY_SECONDS
 _RETIRED_SECONDS: Final = RETIREMENT_SECONDS + GRACEFUL_SHUTDOWN_SECONDS + _CLOSING_SECONDS
 
+# As contracts/logs.txt has it; a dozen faults and more have room.
+_LONGEST_REASON: Final = 2000
+
 # What the socket and the number of processes hang on; neither can be had while the server runs.
 _FIXED: Final = ("host", "port", "workers")
 
@@ -122,7 +125,7 @@ class Supervisor(Multiprocess):
         try:
             config = self._next_config()
         except ConfigurationError as error:
-            _log.warning("reload_refused", reason="; ".join(map(str, error.faults)))
+            _log.warning("reload_refused", reason="; ".join(map(str, error.faults))[:_LONGEST_REASON])
             return
         _log.info("reload_started", workers=len(self.processes))
         # A worker that dies from now on is replaced with the new settings as well.

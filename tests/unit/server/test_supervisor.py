@@ -13,6 +13,7 @@ import pytest
 from uvicorn.config import STARTUP_FAILURE
 
 from prethrift_backend.config import Settings
+from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
 from prethrift_backend.observability.multiprocess import WorkerFolder
 from prethrift_backend.server import supervisor
 from prethrift_backend.server.supervisor import Supervisor
@@ -209,6 +210,22 @@ def test_end_kills_a_successor_that_does_not_serve(bench: Bench) -> None:
 
     assert bench.hands[2].done == ["kill"]
     assert bench.hands[0].done == bench.hands[1].done == ["terminate"]
+
+
+def test_refusal_keeps_to_the_length_of_its_contract(
+    bench: Bench, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many settings are faulty, the line is one that the contract of the log allows."""
+
+    def refuse() -> Settings:
+        raise ConfigurationError([ConfigurationFault(f"NAME_{n}", "7", "is wrong", "mend it") for n in range(100)])
+
+    monkeypatch.setattr(bench, "_read_settings", refuse)
+    bench.handle_hup()
+
+    assert lines.events() == ["reload_refused"]
+    assert len(lines.written[0]["reason"]) == 2000
+    assert len(bench.hands) == 2
 
 
 def test_reload_without_a_process_to_be_had_leaves_all_as_it_was(bench: Bench, lines: Lines) -> None:
