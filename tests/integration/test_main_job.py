@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -50,10 +51,17 @@ def _make_run(home: Path, port: int) -> ServerProcess:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def home() -> Iterator[Path]:
+    """Give an empty home. Of root's pytest it cannot be: the next run closes that to other users."""
+    with tempfile.TemporaryDirectory(prefix="prethrift-home-") as home:
+        Path(home).chmod(0o755)  # PostgreSQL refuses to run as root, and the user it runs as must come through
+        yield Path(home)
+
+
+@pytest.fixture(scope="module")
+def running(home: Path) -> Iterator[Running]:
     """Start the stack once, on an empty home, and stop it at the end."""
-    home, port = tmp_path_factory.mktemp("home"), free_port()
-    home.chmod(0o755)  # PostgreSQL refuses to run as root, and the user it runs as must come through
+    port = free_port()
     with _make_run(home, port) as process:
         process.wait_for_output("Prethrift is ready", FIRST_START_SECONDS)
         yield Running(process, f"http://127.0.0.1:{port}", home)

@@ -7,6 +7,7 @@ folder of its own with a backend that has its data there.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,10 +27,18 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+def home() -> Iterator[Path]:
+    """Give a folder for the backend's data. Of root's pytest it cannot be: the next run closes that to other users."""
+    with tempfile.TemporaryDirectory(prefix="prethrift-home-") as home:
+        Path(home).chmod(0o755)  # PostgreSQL refuses to run as root, and the user it runs as must come through
+        yield Path(home)
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[Walk]:
     """Lay out what the project's folder has, in one of the test's; its ports are free ones."""
     folder = tmp_path_factory.mktemp("newcomer")
-    environ = {"XDG_DATA_HOME": str(folder / "data"), "NO_PROXY": LOOPBACK}
+    environ = {"XDG_DATA_HOME": str(home), "NO_PROXY": LOOPBACK}
     with Walk(folder, shown_ports=PORTS, environ=environ) as walk:
         (folder / ".venv").symlink_to(ROOT / ".venv")
         prometheus = folder / "ops" / "prometheus"
