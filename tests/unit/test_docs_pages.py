@@ -11,11 +11,17 @@ from types import ModuleType
 
 import pytest
 from markdown_it import MarkdownIt
+from pydantic import SecretStr
+from starlette.routing import Route
 from tests.support.documents import blocks_of
 from tests.support.markdown import tables
 from tests.support.walks import left_out_of, run_blocks_of
 
+from prethrift_backend.config import Settings
 from prethrift_backend.contracts import load_contracts
+from prethrift_backend.embeddings import NullEmbeddings
+from prethrift_backend.main import Overrides, build
+from prethrift_backend.observability.testing import Capture
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -172,6 +178,19 @@ def test_every_example_of_a_walked_page_is_run_or_says_why_not(name: str) -> Non
     examples = [block for block in blocks_of(page) if block.language in EXECUTABLE]
 
     assert len(run_blocks_of(page)) + len(left_out_of(page)) == len(examples)
+
+
+def test_every_path_of_the_application_is_in_the_table_of_security(captured_telemetry: Capture) -> None:
+    """Whatever can be asked falls under a row that says whom to give it to."""
+    settings = Settings(database_url=SecretStr("postgresql://shop:word@127.0.0.1:5432/shop"))
+    given = Overrides(telemetry=captured_telemetry.telemetry, embeddings=NullEmbeddings())
+    app = build(settings, overrides=given)
+    paths = {*app.openapi()["paths"], *(one.path for one in app.router.routes if isinstance(one, Route))}
+    listed = next(table[1:] for table in tables((DOCS / "security.md").read_text()) if table[0][0] == "path")
+    named = tuple(path for row in listed for path in re.findall(r"/[\w/]+", row[0]))
+
+    assert "/metrics" in paths
+    assert {path for path in paths if not path.startswith(named)} == set()
 
 
 def test_make_run_is_what_the_walk_runs() -> None:
