@@ -14,8 +14,8 @@ _RECORDING: Final = File("ops/prometheus/rules/recording.yml")
 
 _TESTS: Final = File("ops/prometheus/tests/saturation_test.yml")
 
-_RATIO: Final = """          sum by (job) (rate(http_requests_total{status_code=~"5.."}[5m]))
-            / sum by (job) (rate(http_requests_total[5m]))
+_RATIO: Final = """          sum by (job, environment) (rate(http_requests_total{status_code=~"5.."}[5m]))
+            / sum by (job, environment) (rate(http_requests_total[5m]))
             > 0.05
 """
 _SEED: Final = """          rate(http_requests_total{status_code=~"5.."}[5m])
@@ -25,8 +25,10 @@ _SEED: Final = """          rate(http_requests_total{status_code=~"5.."}[5m])
 _RATIO_LABELS: Final = (
     "http_requests_total[5m])) > 0.1\n        for: 5m\n        labels: {severity: critical, team: backend,"
 )
-_QUANTILE: Final = "histogram_quantile(0.95, sum by (le, job) (rate(http_request_duration_seconds_bucket[5m]))) > 1\n"
-_LATE_LOOP: Final = "sum by (le, job, instance) (rate(event_loop_lag_seconds_bucket[5m]))"
+_QUANTILE: Final = (
+    "histogram_quantile(0.95, sum by (le, job, environment) (rate(http_request_duration_seconds_bucket[5m]))) > 1\n"
+)
+_LATE_LOOP: Final = "sum by (le, job, environment, instance) (rate(event_loop_lag_seconds_bucket[5m]))"
 _SEARCHES: Final = '(rate(search_operations_total{status="error"}[5m]))'
 _SEARCH_SUMMARY: Final = "of the {{ $labels.search_type }} searches fail"
 _HEALTH_GONE: Final = '          or absent(up{job="prethrift-health"})\n'
@@ -46,7 +48,7 @@ _LATE: Final = """> 0.1
 _SLOW_5M: Final = 'http_request_duration_seconds_bucket{le="0.5"}[5m]'
 _TRAFFIC: Final = "name: prethrift-traffic\n    interval: 30s"
 _TWICE: Final = """      - record: job:http_requests:rate1h
-        expr: sum by (job) (rate(http_requests_total[1h]))"""
+        expr: sum by (job, environment) (rate(http_requests_total[1h]))"""
 
 
 def _breaks(rule: str, name: str, edit: Edit, *, command: str = "lint-queries") -> Change:

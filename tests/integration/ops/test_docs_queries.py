@@ -13,6 +13,8 @@ from tests.support.seed_queries import AS_GIVEN
 from prethrift_backend.contracts import load_metrics
 from prethrift_backend.verify.promql.checks import Known, Query, lint_query
 from prethrift_backend.verify.promql.rule_files import know_rules, lint_rule_files, parse_rule_file, read_rule_file
+from prethrift_backend.verify.promql.scrape_configs import scrape_labels
+from prethrift_backend.verify.promql.shapes import TARGET_LABELS
 
 pytestmark = pytest.mark.usefixtures("prometheus_tools")
 
@@ -58,7 +60,7 @@ RULES = [block for block in BLOCKS if block.text.startswith("groups:")]
 
 
 def _known() -> Known:
-    return Known(load_metrics(), jobs=JOBS)
+    return Known(load_metrics(), jobs=JOBS, target_labels=TARGET_LABELS | scrape_labels([ALERTS.parents[1]]))
 
 
 def _rule_of_test(position: int) -> str | None:
