@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import inspect
@@ -17,6 +18,7 @@ from tests.support.documents import blocks_of
 from tests.support.markdown import tables
 from tests.support.walks import left_out_of, run_blocks_of
 
+from prethrift_backend.cli import _make_parser
 from prethrift_backend.config import Settings
 from prethrift_backend.contracts import load_contracts
 from prethrift_backend.embeddings import NullEmbeddings
@@ -153,6 +155,21 @@ def test_the_sessions_and_targets_that_a_page_names_are_there(page: Path) -> Non
 
     assert set(re.findall(r"nox -s (\w+)", text)) - _sessions() == set()
     assert set(re.findall(r"(?:^\$ |^|`)make ([a-z]+)", text, re.MULTILINE)) - targets == set()
+
+
+def _choices(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the commands of a parser, each with its own."""
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(commands.choices)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_the_commands_that_a_page_names_are_there(page: Path) -> None:
+    """`prethrift-backend NAME` and `prethrift-backend contracts NAME`, in examples and in the text."""
+    commands = _choices(_make_parser(with_contracts=True))
+    known = {*commands, *(f"contracts {name}" for name in _choices(commands["contracts"]))}
+
+    assert set(re.findall(r"prethrift-backend ((?:contracts )?[a-z][\w-]*)", page.read_text())) - known == set()
 
 
 def _receivers() -> list[set[str]]:
