@@ -92,8 +92,9 @@ class Supervisor(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """Do what there is to do: uvicorn calls it twice a second."""
-        self._replace_dead()
         self._end_retired()
+        if not self.should_exit.is_set():  # a signal to the whole group ends the workers, too, and none is lost by that
+            self._replace_dead()
         if self._reload is not None and not self.should_exit.is_set():
             self._go_on_with(self._reload)
         self._fold()
@@ -119,6 +120,8 @@ class Supervisor(Multiprocess):
 
     def handle_hup(self) -> None:
         """Read the settings again and renew the workers, one after the other."""
+        if self.should_exit.is_set():
+            return
         if self._reload is not None:
             _log.warning("reload_refused", reason="one is under way: send SIGHUP again when it is done")
             return

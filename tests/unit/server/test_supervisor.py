@@ -188,6 +188,17 @@ def test_worker_that_cannot_start_with_the_settings_of_all_ends_the_server(bench
     assert (bench.failed, bench.should_exit.is_set()) == (True, True)
 
 
+def test_nothing_is_begun_when_the_end_has_been_told(bench: Bench, lines: Lines) -> None:
+    """Ctrl-C reaches the workers as well: that they have ended is no loss, and a hangup behind it renews nobody."""
+    bench.signal_queue += [signal.SIGINT, signal.SIGHUP]
+    bench.hands[0].status = 0
+    bench.handle_signals()
+    bench.keep_subprocess_alive()
+
+    assert lines.events() == []
+    assert len(bench.hands) == 2
+
+
 def test_end_tells_the_retired_workers_and_a_successor_that_serves(bench: Bench) -> None:
     """Whoever has taken a connection ends in order; who has not is killed, for it would start up first."""
     first, second = bench.hands
