@@ -134,7 +134,8 @@ class Overrides:
     Parts made elsewhere: the application uses them and leaves their opening and closing to their maker.
     ``register_checks`` adds health checks to those of the application. ``health_pace`` is how many times as often as
     usual the checks run: a test need not wait as long as a load balancer. ``on_drain`` is called by the event loop when
-    draining begins. With ``ready_within_seconds`` the start waits for the models, and fails when they take longer.
+    draining begins. With ``ready_within_seconds`` the start waits for the models; when they take longer it fails, or
+    goes on with ``serves_unready``.
     """
 
     telemetry: Telemetry | None = None
@@ -145,6 +146,7 @@ class Overrides:
     health_pace: float = 1.0
     on_drain: Callable[[], object] | None = None
     ready_within_seconds: float | None = None
+    serves_unready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +311,7 @@ async def _lifespan(_app: FastAPI, *, parts: Parts, given: Overrides, drain_seco
             stack.push_async_callback(parts.embeddings.aclose)
         parts.health.start()
         stack.push_async_callback(parts.health.aclose)
-        await stack.enter_async_context(_becoming_ready(parts, within_seconds=given.ready_within_seconds))
+        await stack.enter_async_context(_becoming_ready(parts, given))
         yield
         parts.lifecycle.start_draining()
 
@@ -334,11 +336,12 @@ async def _mark_ready(parts: Parts) -> None:
             return
 
 
-async def _wait_for(ready: asyncio.Task[None], seconds: float) -> None:
+async def _wait_for(ready: asyncio.Task[None], seconds: float, *, fails: bool) -> None:
     done, _ = await asyncio.wait([ready], timeout=seconds)
-    if not done:
+    if done:
+        ready.result()  # a fault of the wait itself ends the start
+    elif fails:
         raise ModelsNotReadyError(f"the models were not ready within {seconds:g} s: their lines say why")
-    ready.result()  # a fault of the wait itself ends the start
 
 
 async def _warm_up(parts: Parts) -> None:
@@ -351,12 +354,12 @@ async def _warm_up(parts: Parts) -> None:
 
 
 @asynccontextmanager
-async def _becoming_ready(parts: Parts, *, within_seconds: float | None) -> AsyncIterator[None]:
+async def _becoming_ready(parts: Parts, given: Overrides) -> AsyncIterator[None]:
     """Mark the process ready once the models are: in the background, or first of all when there is a time for it."""
     task = asyncio.create_task(_mark_ready(parts))
     try:
-        if within_seconds is not None:
-            await _wait_for(task, within_seconds)
+        if given.ready_within_seconds is not None:
+            await _wait_for(task, given.ready_within_seconds, fails=not given.serves_unready)
         yield
     finally:
         task.cancel()

@@ -25,8 +25,6 @@ SOME_SECONDS = 60.0
 # What was under way at the kill, or had been answered and not yet written to the log, arbitrary: ten for each worker.
 # Counting a file twice would be several hundred.
 MOST_UNDER_WAY = 20
-# The answer of a worker whose models are not loaded. It is of the worker's start, not of its end.
-NOT_READY = 503
 READY_IN_A_ROW = 12
 
 
@@ -70,8 +68,7 @@ def test_a_killed_worker_and_a_killed_replica_fail_what_they_had_and_nothing_is_
     step.charts += load_charts(answers, load.started_at, marks)
     stack.say(f"load with a killed replica: {summary(answers)}")
     _assert_asked_of(stack, replica, failures(answers))
-    failed = [answer for answer in failures(answers) if answer.status != NOT_READY]
-    late = [answer for answer in failed if not answer.sent_at <= killed_at <= answer.ended_at]
+    late = [answer for answer in failures(answers) if not answer.sent_at <= killed_at <= answer.ended_at]
     assert not late, f"not under way at the kill: {described(late)}"
     _assert_counted(stack, replica, _lines(replica) - written_before, most_apart=0)
 

@@ -17,7 +17,7 @@ from prethrift_backend.exceptions import ConfigurationError, ConfigurationFault
 from prethrift_backend.observability import get_logger
 from prethrift_backend.observability.multiprocess import WorkerFolder
 from prethrift_backend.server.http import GRACEFUL_SHUTDOWN_SECONDS, RETIREMENT_SECONDS
-from prethrift_backend.server.workers import READY_SECONDS, Worker, WorkerConfig
+from prethrift_backend.server.workers import READY_SECONDS, Role, Worker, WorkerConfig
 
 # Arbitrary: models, pool and log are given back in less after the last request.
 _CLOSING_SECONDS: Final = 5
@@ -110,13 +110,17 @@ class Supervisor(Multiprocess):
                 self.should_exit.set()
                 return
             _log.error("worker_lost", pid=worker.pid, exit_status=worker.exitcode)
-            self.processes[index] = self._start(self.config)
+            self.processes[index] = self._start(self._config_in_place_of(worker))
+
+    def _config_in_place_of(self, dead: Worker) -> WorkerConfig:
+        others_serve = any(worker.process.is_alive() for worker in self.processes if worker is not dead)
+        return WorkerConfig(self.config.settings, role=Role.REPLACEMENT if others_serve else Role.FIRST)
 
     def _would_fail_again(self, worker: Worker) -> bool:
         """Tell whether the next one would meet what this one met; not so if that came with a reload, which ends."""
         if self._reload is not None:
             self._give_up(self._reload, _ended(worker))
-        return worker.config is self.config
+        return worker.config.settings is self.config.settings
 
     def handle_hup(self) -> None:
         """Read the settings again and renew the workers, one after the other."""
@@ -147,7 +151,7 @@ class Supervisor(Multiprocess):
         if self._retiring:  # one worker more takes memory, and not several
             return
         try:
-            reload.successor = self._start(WorkerConfig(self.config.settings, is_successor=True))
+            reload.successor = self._start(WorkerConfig(self.config.settings, role=Role.SUCCESSOR))
         except OSError as error:
             self._give_up(reload, f"no process could be started: {error.strerror}")
         reload.deadline = time.monotonic() + _SUCCESSOR_SECONDS

@@ -9,7 +9,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
 from functools import cached_property
 from multiprocessing.util import Finalize
 from pickle import UnpicklingError
@@ -33,6 +34,9 @@ _LAST_CHANCE_SECONDS: Final = 1.0
 # How long the models of a worker may load before a reload gives it up. Arbitrary: as long as a start may take.
 READY_SECONDS: Final = 120.0
 
+# How long the others serve for a worker that has died, when the models of the next one do not become ready. Arbitrary.
+_REPLACEMENT_SECONDS: Final = 30.0
+
 _ANSWER_SECONDS: Final = 1.0
 
 # From the supervisor to a worker whose successor serves. Not SIGHUP, which a terminal sends to all processes at once.
@@ -41,15 +45,30 @@ RETIRE: Final = signal.SIGUSR2
 _log = get_logger("prethrift_backend.server")
 
 
+class Role(Enum):
+    """When a worker takes its first connection."""
+
+    FIRST = "first"
+    """At once: nobody else serves, and somebody must say that the service lives while the models load."""
+
+    REPLACEMENT = "replacement"
+    """When its models are ready, for the others serve meanwhile; after a while without them, since one is missing."""
+
+    SUCCESSOR = "successor"
+    """When its models are ready, or never: the worker in whose place it comes serves until then."""
+
+
+_READY_WITHIN_SECONDS: Final = {Role.REPLACEMENT: _REPLACEMENT_SECONDS, Role.SUCCESSOR: READY_SECONDS}
+
+
 class WorkerConfig(HttpConfig):
     """How a worker serves. It goes to the worker's process as a whole, the settings with it.
 
     One that is started later therefore has the settings of the others, whatever has become of the environment's files
-    meanwhile. With ``is_successor`` it takes its first connection when its models are ready: the worker in whose place
-    it comes serves until then.
+    meanwhile.
     """
 
-    def __init__(self, settings: Settings, *, is_successor: bool = False) -> None:
+    def __init__(self, settings: Settings, *, role: Role = Role.FIRST) -> None:
         super().__init__(
             self._make_application,
             factory=True,
@@ -57,7 +76,7 @@ class WorkerConfig(HttpConfig):
             timeout_worker_healthcheck=_SILENT_WORKER_SECONDS,
         )
         self.settings = settings
-        self._ready_within_seconds = READY_SECONDS if is_successor else None
+        self._role = role
 
     def configure_logging(self) -> None:
         """Do what a worker needs before its server takes the signals: uvicorn calls this first of all there."""
@@ -67,9 +86,12 @@ class WorkerConfig(HttpConfig):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's to answer
 
     def _make_application(self) -> Instrumented:
-        return _make_application(
-            self.settings, on_drain=self.announce_end, ready_within_seconds=self._ready_within_seconds
+        overrides = Overrides(
+            on_drain=self.announce_end,
+            ready_within_seconds=_READY_WITHIN_SECONDS.get(self._role),
+            serves_unready=self._role is not Role.SUCCESSOR,
         )
+        return _make_application(self.settings, overrides)
 
 
 class Worker(Process):
@@ -137,17 +159,14 @@ class _WorkerServer(HttpServer):
         self.retire_on(RETIRE)
 
 
-def _make_application(
-    settings: Settings, *, on_drain: Callable[[], None], ready_within_seconds: float | None
-) -> Instrumented:
+def _make_application(settings: Settings, overrides: Overrides) -> Instrumented:
     """Make the application of one worker, in its process."""
     threading.Thread(target=_end_with_supervisor, name="prethrift-supervisor-watch", daemon=True).start()
     try:
         telemetry = configure(settings)
         # Not `atexit`: multiprocessing ends its processes without it.
         Finalize(telemetry, telemetry.close, exitpriority=0)
-        overrides = Overrides(telemetry=telemetry, on_drain=on_drain, ready_within_seconds=ready_within_seconds)
-        app = build(settings, overrides=overrides)
+        app = build(settings, overrides=replace(overrides, telemetry=telemetry))
     except Exception as error:  # noqa: BLE001 - whatever it is, the next worker would meet it, too
         _log.critical("worker_start_failed", exc_info=error)
         sys.exit(STARTUP_FAILURE)

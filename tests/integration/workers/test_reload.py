@@ -193,6 +193,20 @@ def test_worker_that_cannot_start_ends_the_reload_and_not_the_server(tmp_path: P
     assert not [record for record in records if record["event"] == "request_completed" and record["version"] == "9.9.9"]
 
 
+def test_worker_in_place_of_a_dead_one_takes_no_request_before_it_is_ready(workers: Workers) -> None:
+    """SIGKILL costs what was under way on the victim; no search gets the 503 of models that load."""
+    with _clients(f"http://{workers.target}/api/search?q=dress") as clients:
+        wait_for(lambda: all(client.count > 10 for client in clients), 30, what="some load")
+        os.kill(workers.pids()[0], signal.SIGKILL)
+        workers.process.wait_for(lambda: len(_events(workers, "service_ready")) == 3, 60, what="a third ready worker")
+        done = [client.count for client in clients]
+        wait_for(lambda: all(c.count > n + 10 for c, n in zip(clients, done, strict=True)), 30, what="more load")
+
+    failures = [failure for client in clients for failure in client.failures]
+    assert "503" not in failures
+    assert len(failures) <= len(clients)
+
+
 def test_end_in_the_middle_of_a_reload_is_in_order(tmp_path: Path) -> None:
     """SIGTERM is heard while a worker is being replaced; no process is left, not even one of the new worker's."""
     with serve_by_workers(tmp_path, NOWHERE) as workers:

@@ -82,7 +82,7 @@ async def test_fault_of_the_wait_for_the_models_ends_the_start() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await _wait_for(asyncio.create_task(fail()), 10)
+        await _wait_for(asyncio.create_task(fail()), 10, fails=True)
 
 
 def test_machine_without_ipv6_is_told_of_host(monkeypatch: pytest.MonkeyPatch) -> None:
