@@ -22,8 +22,8 @@ ROTATIONS = 4
 MEMORY_MIB, NIGHTLY_MEMORY_MIB = 12.0, 1.5
 # The same for threads and open files. Pools grow to their bounds under a burst: 40 threads for what would block the
 # event loop, 64 connections that nginx keeps for each of its workers. One a request would be 4,000 a minute.
-THREADS, NIGHTLY_THREADS = 40.0, 1.0
-DESCRIPTORS, NIGHTLY_DESCRIPTORS = 128.0, 4.0
+THREADS, NIGHTLY_THREADS = 24.0, 1.0
+DESCRIPTORS, NIGHTLY_DESCRIPTORS = 60.0, 4.0
 TEMPORARY_BYTES = MEBI
 READINGS_SHARE = 0.5
 
