@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 from fastapi import FastAPI, Request
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from tests.support.asgi import Answer, drive, http_scope
@@ -273,6 +273,7 @@ around = st.sampled_from(["", " ", "\n", "x, ", "(", "error: ", "http://h:80/ "]
 def test_a_secret_of_any_shape_is_hidden(rule: str, data: st.DataObject) -> None:
     """Whatever the secret is and whatever stands around it, its rule hides it, in a text and in a field."""
     text, secret = data.draw(RULES[rule])
+    assume(secret not in redact_text("z " * 4000))  # a word of our own note on what was cut, such as "characters"
     text = f"{data.draw(around)}{text}{data.draw(st.sampled_from(['', ' ', chr(10), ', x', ')', ' http://h/a@b']))}"
 
     assert secret not in redact_text(text)

@@ -73,7 +73,7 @@ HARMLESS = [
     Case("severity raised", within("alert: HighResponseTime", "warning", "critical"), ""),
     Case("for shortened", within(ERRORS, "for: 5m", "for: 1m"), ""),
     Case("a label more", within(ERRORS, "team: backend", "team: backend, tier: web"), ""),
-    Case("written otherwise", within(ERRORS, "sum by (job) (", "sum by(job) ("), ""),
+    Case("written otherwise", within(ERRORS, "sum by (job, environment) (", "sum by(job,environment) ("), ""),
     Case("another text", within(ERRORS, "of the requests", "of all requests"), ""),
     Case("an alert more", within("groups:", "rules:", "rules:\n      - {alert: New, expr: up == 2}"), ""),
     Case("another group", swap("name: prethrift-requests", "name: requests"), ""),
