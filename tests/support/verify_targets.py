@@ -50,6 +50,15 @@ def is_ready(address: str, status: int = 200) -> bool:
         return False
 
 
+def is_healthy(address: str) -> bool:
+    """Say whether every check of the health answer is well, those that readiness does not wait for included."""
+    try:
+        answer = httpx.get(f"{address}/health", timeout=5, trust_env=False)
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 200 and answer.json()["status"] == "healthy"
+
+
 @contextmanager
 def shop(fault: str = "", *options: str) -> Iterator[str]:
     """Run the shop of another team, spoilt in one way; yield its address."""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.support.alertmanager import CONFIGURATION, AlertmanagerServer
 from tests.support.prometheus import Alerting, PrometheusServer
-from tests.support.verify_targets import ROOT, SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict
+from tests.support.verify_targets import ROOT, SHOP_OPTIONS, START_SECONDS, backend, is_healthy, shop, verdict
 from tests.support.waiting import wait_for
 
 from prethrift_backend.verify.arrival.api import Api
@@ -107,7 +107,7 @@ def test_this_application_arrives(
     """All families of a running backend are in Prometheus under their labels."""
     store = {"AWS_ENDPOINT_URL_S3": s3_endpoint, "IMAGES_BUCKET": images_bucket}
     with backend(migrated_database_url, **store) as (process, address):
-        process.wait_for(lambda: is_ready(address), START_SECONDS)
+        process.wait_for(lambda: is_healthy(address), START_SECONDS)
         with _watched(tmp_path, address, job="prethrift-backend", path="/metrics") as (rules, prometheus, manager):
             options = ("--prometheus", prometheus, "--alertmanager", manager, "--rules", str(rules), *TIMEOUT)
             status, findings, _ = verdict(address, *options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.proxy import FaultProxy
-from tests.support.verify_targets import START_SECONDS, backend, is_ready, verify
+from tests.support.verify_targets import START_SECONDS, backend, is_healthy, is_ready, verify
 
 TOKEN = "a-token-of-sixteen-characters"
 
@@ -19,7 +19,7 @@ def test_a_healthy_process_is_verified(migrated_database_url: str, store: dict[s
     """The application keeps its own contracts, read-only and under a probe, with tokens as in production."""
     tokens = {"METRICS_TOKEN": TOKEN, "HEALTH_TOKEN": f"{TOKEN}-2"}
     with backend(migrated_database_url, **store, HEALTH_DETAILS="authorized", **tokens) as (process, address):
-        process.wait_for(lambda: is_ready(address), START_SECONDS)
+        process.wait_for(lambda: is_healthy(address), START_SECONDS)
 
         read = verify(address, **tokens)
         probed = verify(address, "--probe", "--fail-on", "warning", **tokens)
