@@ -152,7 +152,7 @@ _OF_SETTINGS_AND_HEALTH: Final = (
     _breaks(
         "O001",
         "a case has no budget",
-        COSTS.cut("BUDGET silent_request py=3.11 opcodes=1658 c_calls=41 peak_bytes<=5000\n"),
+        COSTS.cut("BUDGET silent_request          py=3.11 opcodes=1658 c_calls=41 allocations<=140 peak_bytes<=5000\n"),
     ),
     _breaks("O002", "a request may cost more", COSTS.within(_REQUEST, "clock_calls=7", "clock_calls=8")),
     _breaks("H003", "a field of health may be missing", HEALTH.swap('"uptime_seconds", "checks"]', '"checks"]')),
