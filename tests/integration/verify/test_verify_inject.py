@@ -11,7 +11,17 @@ from threading import Event, Thread
 
 import pytest
 from tests.support.proxy import FaultProxy
-from tests.support.verify_targets import COMMAND, SHOP_OPTIONS, START_SECONDS, backend, is_ready, shop, verdict, verify
+from tests.support.verify_targets import (
+    COMMAND,
+    SHOP_OPTIONS,
+    START_SECONDS,
+    backend,
+    is_healthy,
+    is_ready,
+    shop,
+    verdict,
+    verify,
+)
 from tests.support.waiting import PAUSE_SECONDS, wait_for
 
 
@@ -51,7 +61,7 @@ def test_this_application_stands_bad_clients_and_an_outage(
 ) -> None:
     """Readiness falls and comes back, liveness stays, the metrics follow, and nothing grows."""
     with backend(proxied_database_url, **store) as (process, address):
-        process.wait_for(lambda: is_ready(address), START_SECONDS)
+        process.wait_for(lambda: is_healthy(address), START_SECONDS)
         with _switch(database_proxy, tmp_path / "away") as (down, up):
             status, findings, report = verdict(address, "--inject", "--down", down, "--up", up)
         assert is_ready(address)
